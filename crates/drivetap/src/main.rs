@@ -1,0 +1,2 @@
+//! The drivetap program.
+fn main() {}

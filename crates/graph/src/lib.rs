@@ -1,0 +1,1 @@
+//! Microsoft Graph over HTTPS: the socketIo endpoint, drive, delta and tokens.

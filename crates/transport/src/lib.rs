@@ -1,0 +1,1 @@
+//! A socket.io session behind a trait, its implementations and its in-memory twin.
