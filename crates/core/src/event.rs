@@ -1,0 +1,484 @@
+use std::fmt;
+use std::sync::Arc;
+
+use data_encoding::BASE32_NOPAD;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use serde_json::value::RawValue;
+use sha2::{Digest, Sha256};
+
+use crate::drive::FeedId;
+use crate::item::Item;
+use crate::notification::Notification;
+
+/// What a consumer receives: a CloudEvent 1.0 whose data is JSON.
+///
+/// Made in this crate only, so that its id and attributes follow the contract wherever it comes from. Cheap to share: sinks get an
+/// `Arc<Event>` and read it.
+///
+/// Sources: CloudEvents 1.0.2 (<https://github.com/cloudevents/spec>), its `partitioning`, `sequence` and `recordedtime` extensions.
+#[derive(Clone, Debug)]
+pub struct Event {
+    id: String,
+    event_type: EventType,
+    origin: Arc<Origin>,
+    resource: Arc<str>,
+    subject: Option<String>,
+    time: Timestamp,
+    recorded: Timestamp,
+    sequence: Option<Sequence>,
+    data: Box<RawValue>,
+}
+
+/// The attributes that all events of a feed share.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Origin {
+    feed: FeedId,
+    source: String,
+    incarnation: u128,
+}
+
+impl Origin {
+    /// `base_url` is Graph's, with its version and without a `/` at the end; `incarnation` is the cursor record's.
+    #[must_use]
+    pub fn new(feed: FeedId, base_url: &str, incarnation: u128) -> Self {
+        let source = format!("{base_url}{}", feed.drive.root_path());
+        Self { feed, source, incarnation }
+    }
+}
+
+/// Where in a feed's history a change stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Position {
+    /// How many times the feed was enumerated afresh.
+    pub generation: u64,
+    /// How many walks were finished before this one.
+    pub walk: u64,
+    /// The event's number in the feed.
+    pub sequence: Sequence,
+}
+
+impl Event {
+    /// `specversion`.
+    pub const SPEC_VERSION: &str = "1.0";
+    /// `datacontenttype`: the type of [`data`](Self::data).
+    pub const CONTENT_TYPE: &str = "application/json";
+    /// The type of [`to_json`](Self::to_json).
+    pub const STRUCTURED_CONTENT_TYPE: &str = "application/cloudevents+json";
+
+    /// An item as delta reported it. `recorded` is when its page arrived.
+    #[must_use]
+    pub fn change(origin: &Arc<Origin>, resource: &Arc<str>, at: Position, item: &Item, recorded: Timestamp) -> Self {
+        #[derive(Serialize)]
+        struct Change<'a> {
+            kind: &'static str,
+            item: &'a serde_json::Map<String, Value>,
+        }
+        let kind = if item.is_deleted() { "deleted" } else { "upserted" };
+        let id = id_of(&[
+            b"change",
+            origin.feed.key().as_bytes(),
+            &origin.incarnation.to_be_bytes(),
+            &at.generation.to_be_bytes(),
+            &at.walk.to_be_bytes(),
+            item.id().as_bytes(),
+            item.canonical().as_bytes(),
+        ]);
+        Self {
+            id,
+            event_type: EventType::Change,
+            origin: Arc::clone(origin),
+            resource: Arc::clone(resource),
+            subject: Some(item.id().to_owned()),
+            time: item.last_modified().unwrap_or(recorded),
+            recorded,
+            sequence: Some(at.sequence),
+            data: raw(&Change { kind, item: item.fields() }),
+        }
+    }
+
+    /// A full enumeration starts or ends.
+    #[must_use]
+    pub fn resync(
+        origin: &Arc<Origin>,
+        resource: &Arc<str>,
+        generation: u64,
+        sequence: Sequence,
+        phase: &ResyncPhase,
+        recorded: Timestamp,
+    ) -> Self {
+        #[derive(Serialize)]
+        struct Resync<'a> {
+            generation: u64,
+            #[serde(flatten)]
+            phase: &'a ResyncPhase,
+        }
+        let id = id_of(&[
+            b"resync",
+            origin.feed.key().as_bytes(),
+            &origin.incarnation.to_be_bytes(),
+            &generation.to_be_bytes(),
+            phase.name().as_bytes(),
+        ]);
+        Self {
+            id,
+            event_type: EventType::Resync,
+            origin: Arc::clone(origin),
+            resource: Arc::clone(resource),
+            subject: None,
+            time: recorded,
+            recorded,
+            sequence: Some(sequence),
+            data: raw(&Resync { generation, phase }),
+        }
+    }
+
+    /// A stretch in which signals, or with a live sink's overflow changes, may have been missed.
+    #[must_use]
+    pub fn gap(origin: &Arc<Origin>, resource: &Arc<str>, gap: &GapData, recorded: Timestamp) -> Self {
+        let id =
+            id_of(&[b"gap", origin.feed.key().as_bytes(), &origin.incarnation.to_be_bytes(), gap.from.to_string().as_bytes()]);
+        Self {
+            id,
+            event_type: EventType::Gap,
+            origin: Arc::clone(origin),
+            resource: Arc::clone(resource),
+            subject: None,
+            time: recorded,
+            recorded,
+            sequence: None,
+            data: raw(gap),
+        }
+    }
+
+    /// A notification arrived. `nonce` is random, made once on receipt: the id is kept in every retry.
+    #[must_use]
+    pub fn signal(
+        origin: &Arc<Origin>,
+        resource: &Arc<str>,
+        notification: &Notification,
+        nonce: u128,
+        recorded: Timestamp,
+    ) -> Self {
+        Self {
+            id: id_of(&[b"signal", origin.feed.key().as_bytes(), &nonce.to_be_bytes()]),
+            event_type: EventType::Signal,
+            origin: Arc::clone(origin),
+            resource: Arc::clone(resource),
+            subject: None,
+            time: recorded,
+            recorded,
+            sequence: None,
+            data: raw(notification.fields()),
+        }
+    }
+
+    /// This signal standing for `notifications` of its feed, itself included; as it is when that is 1.
+    #[must_use]
+    pub fn with_merged(self, notifications: u64) -> Self {
+        if notifications <= 1 {
+            return self;
+        }
+        self.with_field("merged", Value::from(notifications))
+    }
+
+    /// What stands in this event's place when a sink cannot take it for its size or content: the same id and attributes, of the
+    /// data only what a fold needs, and `truncated: true`.
+    #[must_use]
+    pub fn stub(&self) -> Self {
+        let mut data = self.data_value();
+        if let Some(item) = data.get_mut("item").and_then(Value::as_object_mut) {
+            item.retain(|name, _| matches!(name.as_str(), "id" | "deleted"));
+        }
+        let mut stub = self.clone();
+        stub.data = raw(&data);
+        stub.with_field("truncated", Value::Bool(true))
+    }
+
+    /// `id`: base32 (RFC 4648, no padding) of a SHA-256. A repeat has the same id.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// `type`.
+    #[must_use]
+    pub fn event_type(&self) -> EventType {
+        self.event_type
+    }
+
+    /// The feed it belongs to.
+    #[must_use]
+    pub fn feed(&self) -> &FeedId {
+        &self.origin.feed
+    }
+
+    /// `source`: the drive's absolute Graph URL, `…/drives/{canonicalId}/root`.
+    #[must_use]
+    pub fn source(&self) -> &str {
+        &self.origin.source
+    }
+
+    /// `subject`: a change's item id.
+    #[must_use]
+    pub fn subject(&self) -> Option<&str> {
+        self.subject.as_deref()
+    }
+
+    /// `time`: when the item was last modified where Graph says so, else [`recorded_time`](Self::recorded_time).
+    #[must_use]
+    pub fn time(&self) -> Timestamp {
+        self.time
+    }
+
+    /// `recordedtime`: when drivetap received it.
+    #[must_use]
+    pub fn recorded_time(&self) -> Timestamp {
+        self.recorded
+    }
+
+    /// `partitionkey`: the canonical drive id, always. Kafka's record key.
+    #[must_use]
+    pub fn partition_key(&self) -> &str {
+        self.origin.feed.drive.as_str()
+    }
+
+    /// `resource` as it was written in the configuration.
+    #[must_use]
+    pub fn resource(&self) -> &str {
+        &self.resource
+    }
+
+    /// `account`: its name in the configuration.
+    #[must_use]
+    pub fn account(&self) -> &str {
+        self.origin.feed.account.as_str()
+    }
+
+    /// `sequence`: a number per feed that can repeat and never skips. On changes and resyncs only.
+    #[must_use]
+    pub fn sequence(&self) -> Option<Sequence> {
+        self.sequence
+    }
+
+    /// `data` as JSON text.
+    #[must_use]
+    pub fn data(&self) -> &str {
+        self.data.get()
+    }
+
+    /// `data`, parsed.
+    #[must_use]
+    pub fn data_value(&self) -> Value {
+        serde_json::from_str(self.data.get()).unwrap_or_default()
+    }
+
+    /// Every context attribute but `specversion` and `datacontenttype`, under its CloudEvents name, in a fixed order.
+    ///
+    /// Kafka's binary mode puts `ce_` in front of each.
+    pub fn attributes(&self) -> impl Iterator<Item = (&'static str, String)> + '_ {
+        [
+            ("id", Some(self.id.clone())),
+            ("type", Some(self.event_type.to_string())),
+            ("source", Some(self.source().to_owned())),
+            ("subject", self.subject.clone()),
+            ("time", Some(self.time.to_string())),
+            ("recordedtime", Some(self.recorded.to_string())),
+            ("partitionkey", Some(self.partition_key().to_owned())),
+            ("resource", Some(self.resource.to_string())),
+            ("account", Some(self.account().to_owned())),
+            ("sequence", self.sequence.map(|s| s.to_string())),
+        ]
+        .into_iter()
+        .filter_map(|(name, value)| Some((name, value?)))
+    }
+
+    /// The whole event as one JSON object on one line (structured mode).
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        #[derive(Serialize)]
+        struct Structured<'a> {
+            specversion: &'static str,
+            id: &'a str,
+            r#type: EventType,
+            source: &'a str,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            subject: Option<&'a str>,
+            time: Timestamp,
+            recordedtime: Timestamp,
+            partitionkey: &'a str,
+            resource: &'a str,
+            account: &'a str,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            sequence: Option<Sequence>,
+            datacontenttype: &'static str,
+            data: &'a RawValue,
+        }
+        raw(&Structured {
+            specversion: Self::SPEC_VERSION,
+            id: &self.id,
+            r#type: self.event_type,
+            source: self.source(),
+            subject: self.subject(),
+            time: self.time,
+            recordedtime: self.recorded,
+            partitionkey: self.partition_key(),
+            resource: &self.resource,
+            account: self.account(),
+            sequence: self.sequence,
+            datacontenttype: Self::CONTENT_TYPE,
+            data: &self.data,
+        })
+        .get()
+        .to_owned()
+    }
+
+    /// About what the event takes in memory, in bytes: what windows are counted in.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        size_of::<Self>() + self.id.len() + self.subject.as_ref().map_or(0, String::len) + self.data.get().len()
+    }
+
+    fn with_field(mut self, name: &str, value: Value) -> Self {
+        let mut data = self.data_value();
+        if let Some(fields) = data.as_object_mut() {
+            fields.insert(name.to_owned(), value);
+        }
+        self.data = raw(&data);
+        self
+    }
+}
+
+/// The four types of event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum EventType {
+    /// A notification arrived.
+    #[serde(rename = "io.drivetap.signal.v1")]
+    Signal,
+    /// Delta reported an item.
+    #[serde(rename = "io.drivetap.change.v1")]
+    Change,
+    /// Something may have been missed.
+    #[serde(rename = "io.drivetap.gap.v1")]
+    Gap,
+    /// A full enumeration starts or ends.
+    #[serde(rename = "io.drivetap.resync.v1")]
+    Resync,
+}
+
+impl EventType {
+    /// The `type` attribute.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Signal => "io.drivetap.signal.v1",
+            Self::Change => "io.drivetap.change.v1",
+            Self::Gap => "io.drivetap.gap.v1",
+            Self::Resync => "io.drivetap.resync.v1",
+        }
+    }
+}
+
+impl fmt::Display for EventType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// A number per feed, saved with the cursor. Printed with 20 digits, so that it sorts as text.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Sequence(pub u64);
+
+impl fmt::Display for Sequence {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:020}", self.0)
+    }
+}
+
+impl Serialize for Sequence {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+/// `data` of a resync event, less its generation.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "phase", rename_all = "lowercase")]
+pub enum ResyncPhase {
+    /// The cursor is lost, or the timer of `resync_every` ran out; the enumeration begins.
+    Started {
+        /// Graph's inner code (`resyncChangesApplyDifferences`), else the outer, or `timer`.
+        code: String,
+    },
+    /// The enumeration is done: what a consumer did not see since `started` is gone.
+    Completed {
+        /// How many items it published, the root included, over restarts too.
+        items: u64,
+    },
+}
+
+impl ResyncPhase {
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Started { .. } => "started",
+            Self::Completed { .. } => "completed",
+        }
+    }
+}
+
+/// `data` of a gap event.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct GapData {
+    /// When the last sign of life was.
+    pub from: Timestamp,
+    /// When the session, or the sink, was back.
+    pub to: Timestamp,
+    /// Why.
+    pub reason: GapReason,
+    /// `signals`, or `changes` where a live sink overflowed.
+    pub affects: &'static str,
+    /// Whether the walk after the gap brings what was missed.
+    pub recovered_by_walk: bool,
+    /// The first sequence that a live sink lost.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub from_sequence: Option<Sequence>,
+    /// The last one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub to_sequence: Option<Sequence>,
+}
+
+/// Why something may have been missed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum GapReason {
+    /// drivetap was not running.
+    Restart,
+    /// The session ended before its successor was open.
+    Disconnected,
+    /// The endpoint's lifetime ran out before a new one was had.
+    Expired,
+    /// The machine slept.
+    Suspended,
+    /// Graph gave no endpoint (`notSupported`, 403, 404) and the drive was polled.
+    Unavailable,
+    /// The account's token was refused.
+    SignIn,
+    /// A live sink stayed full and lost whole pages.
+    SinkOverflow,
+}
+
+// Each part is preceded by its length, so that no two lists of parts read the same.
+fn id_of(parts: &[&[u8]]) -> String {
+    let mut hash = Sha256::new();
+    for part in parts {
+        hash.update(u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
+        hash.update(part);
+    }
+    BASE32_NOPAD.encode(&hash.finalize())
+}
+
+fn raw<T: Serialize>(value: &T) -> Box<RawValue> {
+    // Maps with string keys and numbers that came out of JSON: there is nothing here that could not be written as JSON.
+    serde_json::value::to_raw_value(value).unwrap_or_else(|_| RawValue::NULL.to_owned())
+}
