@@ -1,1 +1,73 @@
-fn main() {}
+//! The project's workflow, so that nobody has to remember it: `cargo xtask --help`.
+//!
+//! Everything that xtask itself has to say goes to standard error; standard output is left to what it runs.
+
+mod ci;
+mod mark;
+mod repo;
+mod run;
+mod services;
+mod setup;
+mod signals;
+mod test;
+mod tidy;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::repo::Repo;
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", about = "The project's workflow.")]
+struct Args {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Install what the tests and the checks need; says what is missing where it may not install.
+    Setup,
+    /// Start, stop or show the real Kafka and the real Redis that tests use.
+    Services {
+        #[command(subcommand)]
+        action: services::Action,
+    },
+    /// Set up, start the services, run every test, stop the services.
+    Test {
+        /// Run only tests whose name contains this, and anything else `cargo test` takes.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        filter: Vec<String>,
+    },
+    /// Check what no compiler checks: layers, lints, README, dependency trees, exceptions.
+    Tidy,
+    /// Everything that has to pass before a change goes in.
+    Ci,
+    /// Wait for the end of whoever holds the other end of standard input, then stop what it started.
+    #[command(hide = true)]
+    Keep(services::keeper::Keep),
+}
+
+fn main() -> ExitCode {
+    match perform(Args::parse().task) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("xtask: error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn perform(task: Task) -> anyhow::Result<ExitCode> {
+    let repo = Repo::find()?;
+    let done = |()| ExitCode::SUCCESS;
+    match task {
+        Task::Setup => setup::everything(&repo).map(done),
+        Task::Services { action } => services::perform(&repo, action).map(done),
+        Task::Test { filter } => test::run(&repo, &filter),
+        Task::Tidy => tidy::run(&repo).map(done),
+        Task::Ci => ci::run(&repo),
+        Task::Keep(keep) => keep.until_the_end().map(done),
+    }
+}

@@ -1,0 +1,50 @@
+//! `cargo xtask test [filter]`: every test, on real services.
+
+use std::process::{Command, ExitCode};
+use std::time::Instant;
+
+use anyhow::{Context, Result};
+
+use crate::mark::{Mark, TESTS};
+use crate::repo::Repo;
+use crate::run::say;
+use crate::services::keeper::Keeper;
+use crate::services::{self, State};
+use crate::setup;
+use crate::signals::Interrupted;
+
+/// The exit code is that of `cargo test`.
+pub(crate) fn run(repo: &Repo, filter: &[String]) -> Result<ExitCode> {
+    let dir = repo.services_dir();
+    let run = services::new_run();
+    let mark = Mark::of_run(TESTS, &dir, &run);
+    let interrupted = Interrupted::by_signals_that_kill(mark.clone())?;
+
+    let tools = setup::for_tests(repo)?;
+    interrupted.check()?;
+    let _lock = services::lock(&dir)?;
+    let keeper = Keeper::start(&dir, &run)?;
+    let code = services::up(repo, &tools, Some(&run)).and_then(|state| {
+        interrupted.check()?;
+        cargo_test(repo, &state, &mark, filter)
+    });
+    keeper.finish()?;
+    interrupted.exit_code().map_or(code, Ok)
+}
+
+/// One profile and one feature set, the same as clippy's and rustdoc's in `ci`: librdkafka and OpenSSL are built once.
+fn cargo_test(repo: &Repo, state: &State, mark: &Mark, filter: &[String]) -> Result<ExitCode> {
+    let mut command = Command::new("cargo");
+    command.args(["test", "--workspace", "--locked"]).args(filter).current_dir(&repo.root);
+    command.env(services::VARIABLE, State::path(&state.dir));
+    mark.put_on(&mut command);
+    say(format_args!("$ cargo test --workspace --locked {}", filter.join(" ")));
+    let begin = Instant::now();
+    let status = command.status().context("cannot run cargo")?;
+    say(format_args!("cargo test: {status} after {} s", begin.elapsed().as_secs()));
+    Ok(match status.code() {
+        Some(0) => ExitCode::SUCCESS,
+        Some(code) => ExitCode::from(u8::try_from(code).unwrap_or(1)),
+        None => ExitCode::FAILURE,
+    })
+}

@@ -1,0 +1,4 @@
+use crate::repo::Repo;
+pub(crate) fn run(_repo: &Repo) -> anyhow::Result<()> {
+    Ok(())
+}
