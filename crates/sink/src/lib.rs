@@ -1,7 +1,18 @@
 //! What a drivetap sink is: three verbs and an outcome.
 //!
 //! A sink connects, publishes and closes. Everything else (queue, retry, back-off, dead letters, metrics, drain) is the dispatcher's, once
-//! for all sinks. The contract suite that every sink passes is behind the feature `contract`.
+//! for all sinks.
+//!
+//! Features, both off: `memory` is [`MemorySink`], the twin for tests of a pipeline; `contract` is [`contract`], the suite that every
+//! sink passes on its real service.
+
+#[cfg(feature = "contract")]
+pub mod contract;
+#[cfg(feature = "memory")]
+mod memory;
+
+#[cfg(feature = "memory")]
+pub use memory::{MemoryPlace, MemorySink, Step};
 
 use std::sync::Arc;
 use std::time::Duration;
