@@ -13,7 +13,7 @@ use std::{env, thread};
 
 use anyhow::{Context, Result, bail};
 
-pub(crate) use self::tools::Tools;
+pub(crate) use self::tools::{JAVA, NODE, Tools};
 use crate::repo::Repo;
 use crate::run::{output, run, say};
 

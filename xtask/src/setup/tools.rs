@@ -9,8 +9,8 @@ use std::{env, fs};
 use serde::{Deserialize, Serialize};
 
 /// Lowest versions: Kafka 4 runs on Java 17, Debian 12 has Node 18.
-const JAVA: u32 = 17;
-const NODE: u32 = 18;
+pub(crate) const JAVA: u32 = 17;
+pub(crate) const NODE: u32 = 18;
 
 /// Programs that tests start, by absolute path.
 #[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq)]
