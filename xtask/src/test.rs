@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 
 use crate::mark::{Mark, TESTS};
 use crate::repo::Repo;
-use crate::run::say;
+use crate::run::{line, say};
 use crate::services::keeper::Keeper;
 use crate::services::{self, State};
 use crate::setup;
@@ -34,11 +34,14 @@ pub(crate) fn run(repo: &Repo, filter: &[String]) -> Result<ExitCode> {
 
 /// One profile and one feature set, the same as clippy's and rustdoc's in `ci`: librdkafka and OpenSSL are built once.
 fn cargo_test(repo: &Repo, state: &State, mark: &Mark, filter: &[String]) -> Result<ExitCode> {
+    // Who names a package wants that one.
+    let one_package = filter.iter().take_while(|word| *word != "--").any(|word| word.starts_with("-p") || word == "--package");
+    let scope = if one_package { None } else { Some("--workspace") };
     let mut command = Command::new("cargo");
-    command.args(["test", "--workspace", "--locked"]).args(filter).current_dir(&repo.root);
+    command.args(["test", "--locked"]).args(scope).args(filter).current_dir(&repo.root);
     command.env(services::VARIABLE, State::path(&state.dir));
     mark.put_on(&mut command);
-    say(format_args!("$ cargo test --workspace --locked {}", filter.join(" ")));
+    say(format_args!("$ {}", line(&command)));
     let begin = Instant::now();
     let status = command.status().context("cannot run cargo")?;
     say(format_args!("cargo test: {status} after {} s", begin.elapsed().as_secs()));
