@@ -1,9 +1,29 @@
 //! Microsoft Graph, as far as drivetap needs it: the socketIo endpoint, the drive, its delta, and the token that opens them.
 //!
-//! [`Graph`] is the seam; the client over HTTPS is behind the feature `reqwest`.
+//! - [`Graph`] is the seam: one account's view, one attempt a call.
+//! - `GraphClient` (feature `reqwest`) is Graph over HTTPS; [`MemoryGraph`] is its twin in memory, for tests of what is built on top.
+//! - [`pages`] walks a drive's delta as a stream, for those who bring their own pipeline.
+//! - [`TokenSource`] is where tokens come from: [`EnvToken`], [`FileToken`], [`CommandToken`], or a source of your own.
+//! - [`BaseUrl`] is the one place that a token is sent to.
+//!
+//! *Invariant:* nothing here retries or waits. A [`Failure`] says what helps; [`drivetap_core::Feed`] does it.
+
+mod base_url;
+#[cfg(feature = "reqwest")]
+mod http;
+mod memory;
+mod pages;
+mod token;
 
 use async_trait::async_trait;
 use drivetap_core::{Drive, DriveId, Endpoint, Failure, Page, PageFrom, Resource};
+
+pub use base_url::{BaseUrl, BaseUrlError, Cloud, ForeignLink, UnknownCloud};
+#[cfg(feature = "reqwest")]
+pub use http::{ConfigError, GraphClient, GraphConfig, ProxySettings, ProxyUrlError};
+pub use memory::{Call, MemoryGraph};
+pub use pages::pages;
+pub use token::{AccessToken, CommandToken, EnvToken, FileToken, TokenError, TokenSource};
 
 /// One account's view of Graph. One attempt a call: waiting and retrying are [`drivetap_core::Feed`]'s.
 #[async_trait]

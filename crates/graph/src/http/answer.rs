@@ -1,0 +1,203 @@
+use std::collections::HashSet;
+
+use drivetap_core::{Drive, DriveType, GraphId, Item, Page, PageEnd};
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::base_url::{BaseUrl, ForeignLink};
+
+/// Why a 200 is of no use. No variant repeats what was sent: it could hold a credential, and serde's words quote it.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub(super) enum AnswerFault {
+    #[error("the answer is HTML, not JSON: something between here and Graph answered in its place")]
+    Html,
+    #[error("the answer is not the JSON that Graph documents")]
+    NotJson,
+    #[error("the answer is larger than {0} bytes")]
+    TooLarge(usize),
+    #[error("the drive in the answer has no usable id and driveType")]
+    NoDrive,
+    #[error("an entry of the delta page is not an object with an id")]
+    BadItem,
+    #[error("the delta page has neither nextLink nor deltaLink")]
+    NoLink,
+    #[error("a link of the delta page {0}")]
+    Link(ForeignLink),
+}
+
+/// `{id, driveType}`; the rest is ignored.
+pub(super) fn drive(body: &[u8]) -> Result<Drive, AnswerFault> {
+    #[derive(Deserialize)]
+    struct Sent {
+        id: Option<String>,
+        #[serde(rename = "driveType")]
+        drive_type: Option<String>,
+    }
+    let Sent { id, drive_type } = json(body)?;
+    // Both are needed: the type says how the id is normalised, and an id normalised differently is another feed.
+    let (Some(id), Some(drive_type)) = (id, drive_type) else {
+        return Err(AnswerFault::NoDrive);
+    };
+    let id = GraphId::new("driveId", &id).map_err(|_| AnswerFault::NoDrive)?;
+    Ok(Drive::new(&id, DriveType::from(drive_type.as_str())))
+}
+
+/// A delta page.
+///
+/// - Of an item that appears more than once, the last occurrence counts, at the last occurrence's place
+///   (<https://learn.microsoft.com/en-us/graph/api/driveitem-delta>).
+/// - An empty page with a `nextLink` is a page like any other.
+/// - With both links, the walk goes on: taking the `deltaLink` would pass over what `nextLink` still holds.
+pub(super) fn page(body: &[u8], base_url: &BaseUrl) -> Result<Page, AnswerFault> {
+    #[derive(Deserialize)]
+    struct Sent {
+        value: Vec<Value>,
+        #[serde(rename = "@odata.nextLink")]
+        next: Option<String>,
+        #[serde(rename = "@odata.deltaLink")]
+        delta: Option<String>,
+    }
+    let Sent { value, next, delta } = json(body)?;
+    let link = |written: &str| base_url.link(written).map_err(AnswerFault::Link);
+    let end = match (next, delta) {
+        (Some(next), _) => PageEnd::Next(link(&next)?),
+        (None, Some(delta)) => PageEnd::Delta(link(&delta)?),
+        (None, None) => return Err(AnswerFault::NoLink),
+    };
+    let items = value.into_iter().map(Item::new).collect::<Result<Vec<_>, _>>().map_err(|_| AnswerFault::BadItem)?;
+    Ok(Page { items: last_occurrences(items), end })
+}
+
+/// The codes of Graph's error body, which nest: outer first.
+///
+/// Source: <https://learn.microsoft.com/en-us/graph/errors>
+pub(super) fn codes(body: &[u8]) -> Vec<String> {
+    let Ok(body) = serde_json::from_slice::<Value>(body) else {
+        return Vec::new();
+    };
+    // A code is a word. Anything else under that name is not one, and is not printed.
+    let legal =
+        |code: &&str| (1..=80).contains(&code.len()) && code.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b));
+    let inner = |error: &Value| ["innerError", "innererror"].iter().find_map(|name| error.get(name).cloned());
+    std::iter::successors(body.get("error").cloned(), inner)
+        .filter_map(|error| error.get("code").and_then(Value::as_str).filter(legal).map(str::to_owned))
+        .collect()
+}
+
+/// What a body that is no JSON object of Graph's is, for the error's words.
+pub(super) fn not_json(body: &[u8]) -> AnswerFault {
+    match body.trim_ascii_start().first() {
+        Some(b'<') => AnswerFault::Html,
+        _ => AnswerFault::NotJson,
+    }
+}
+
+// serde_json stops at 128 levels, so no body makes it or what is built from it recurse further.
+fn json<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, AnswerFault> {
+    serde_json::from_slice(body).map_err(|_| not_json(body))
+}
+
+fn last_occurrences(mut items: Vec<Item>) -> Vec<Item> {
+    let mut seen = HashSet::new();
+    let mut keep: Vec<bool> = items.iter().rev().map(|item| seen.insert(item.id())).collect();
+    drop(seen);
+    // `keep` was made from the end, and is taken from its end: the first item's verdict is its last entry.
+    items.retain(|_| keep.pop().unwrap_or(true));
+    items
+}
+
+#[cfg(test)]
+mod tests {
+    use drivetap_core::Link;
+    use serde_json::json;
+
+    use super::*;
+
+    const AT: &str = "https://graph.microsoft.com/v1.0/drives/d/root/delta?token=";
+
+    fn read(body: &Value) -> Result<Page, AnswerFault> {
+        page(body.to_string().as_bytes(), &BaseUrl::default())
+    }
+
+    fn link(token: &str) -> Link {
+        Link::new(format!("/v1.0/drives/d/root/delta?token={token}")).expect("a link")
+    }
+
+    #[test]
+    fn a_page_ends_with_its_link_or_is_an_error() {
+        let next = format!("{AT}n");
+        let delta = format!("{AT}d");
+        let end = |body| read(&body).map(|page| page.end);
+        assert_eq!(end(json!({"value": [], "@odata.nextLink": next})), Ok(PageEnd::Next(link("n"))));
+        assert_eq!(end(json!({"value": [], "@odata.deltaLink": delta})), Ok(PageEnd::Delta(link("d"))));
+        assert_eq!(
+            end(json!({"value": [], "@odata.deltaLink": delta, "@odata.nextLink": next})),
+            Ok(PageEnd::Next(link("n"))),
+            "both: the walk goes on"
+        );
+        assert_eq!(end(json!({"value": []})), Err(AnswerFault::NoLink));
+        assert_eq!(end(json!({"value": [], "@odata.deltaLink": null})), Err(AnswerFault::NoLink));
+        assert_eq!(end(json!({"@odata.deltaLink": delta})), Err(AnswerFault::NotJson), "no value is no page");
+        assert_eq!(end(json!({"value": {}, "@odata.deltaLink": delta})), Err(AnswerFault::NotJson));
+        assert_eq!(end(json!({"value": [], "@odata.deltaLink": 7})), Err(AnswerFault::NotJson));
+        assert_eq!(end(json!({"value": [7], "@odata.deltaLink": delta})), Err(AnswerFault::BadItem));
+        assert_eq!(end(json!({"value": [{"name": "x"}], "@odata.deltaLink": delta})), Err(AnswerFault::BadItem));
+        assert_eq!(
+            end(json!({"value": [], "@odata.nextLink": "https://evil.example/v1.0/me"})),
+            Err(AnswerFault::Link(ForeignLink::Origin))
+        );
+        assert_eq!(
+            end(json!({"value": [], "@odata.deltaLink": "https://graph.microsoft.com/beta/me"})),
+            Err(AnswerFault::Link(ForeignLink::Prefix))
+        );
+    }
+
+    #[test]
+    fn the_last_occurrence_of_an_item_wins_at_its_own_place() {
+        let item = |id: &str, n: i32| json!({"id": id, "n": n});
+        let value = [item("a", 1), item("b", 2), item("a", 3), item("c", 4), item("b", 5), item("a", 6)];
+        let page = read(&json!({"value": value, "@odata.deltaLink": format!("{AT}d")})).expect("a page");
+        let got: Vec<_> = page.items.iter().map(|item| (item.id(), item.fields()["n"].as_i64())).collect();
+        assert_eq!(got, [("c", Some(4)), ("b", Some(5)), ("a", Some(6))]);
+    }
+
+    #[test]
+    fn deep_json_is_refused_and_not_recursed_into() {
+        let deep = format!("{{\"value\":{}{}}}", "[".repeat(100_000), "]".repeat(100_000));
+        assert_eq!(page(deep.as_bytes(), &BaseUrl::default()), Err(AnswerFault::NotJson));
+        assert!(codes(deep.as_bytes()).is_empty());
+        let nested = format!("{}{{\"code\":\"deep\"}}{}", "{\"error\":".repeat(1000), "}".repeat(1000));
+        assert!(codes(nested.as_bytes()).is_empty());
+    }
+
+    #[test]
+    fn a_drive_needs_id_and_type() {
+        let drive_of = |body: &str| drive(body.as_bytes()).map(|d| (d.id.to_string(), d.drive_type));
+        assert_eq!(
+            drive_of(r#"{"id":"8A61DF7E8B34E48","driveType":"personal","x":1}"#),
+            Ok(("08a61df7e8b34e48".to_owned(), DriveType::Personal))
+        );
+        assert_eq!(drive_of(r#"{"id":"b!A","driveType":"business"}"#), Ok(("b!A".to_owned(), DriveType::Business)));
+        assert_eq!(drive_of(r#"{"id":"b!A"}"#), Err(AnswerFault::NoDrive));
+        assert_eq!(drive_of(r#"{"driveType":"business"}"#), Err(AnswerFault::NoDrive));
+        assert_eq!(drive_of(r#"{"id":"a/b","driveType":"business"}"#), Err(AnswerFault::NoDrive));
+        assert_eq!(drive_of("<html>"), Err(AnswerFault::Html));
+        assert_eq!(drive_of(""), Err(AnswerFault::NotJson));
+    }
+
+    #[test]
+    fn error_codes_are_read_from_the_outside_in_and_only_words_are_codes() {
+        let check = |body: &str, want: &[&str]| assert_eq!(codes(body.as_bytes()), want, "{body}");
+        check(r#"{"error":{"code":"notSupported","message":"Operation not supported"}}"#, &["notSupported"]);
+        check(
+            r#"{"error":{"code":"resyncRequired","innerError":{"code":"resyncChangesApplyDifferences","request-id":"x"}}}"#,
+            &["resyncRequired", "resyncChangesApplyDifferences"],
+        );
+        check(r#"{"error":{"code":"a","innererror":{"date":"x","innererror":{"code":"c"}}}}"#, &["a", "c"]);
+        check(r#"{"error":{"code":"Bearer abc def"}}"#, &[]);
+        check(r#"{"error":{"code":7}}"#, &[]);
+        check(r#"{"error":"invalid_grant"}"#, &[]);
+        check("<html></html>", &[]);
+        check("", &[]);
+    }
+}

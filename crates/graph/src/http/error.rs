@@ -1,0 +1,201 @@
+use std::error::Error as _;
+use std::time::Duration;
+
+use drivetap_core::{Failure, Link, Remedy, SubscriptionError};
+
+use super::answer::AnswerFault;
+use crate::token::TokenError;
+
+/// What a request is for; it decides what an error means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum What {
+    Endpoint,
+    Drive,
+    Page,
+}
+
+/// Why a request has no answer. Nothing in it or in its words holds a URL, a token or a body.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Error {
+    #[error(transparent)]
+    Token(#[from] TokenError),
+    #[error("{}", network_words(.0))]
+    Network(reqwest::Error),
+    #[error("{}", .0.code())]
+    Refused(Refused),
+    #[error(transparent)]
+    Answer(#[from] AnswerFault),
+    #[error(transparent)]
+    Subscription(#[from] SubscriptionError),
+    #[error("the stored cursor is not under base_url's version prefix, so it is not used")]
+    ForeignCursor,
+}
+
+/// An answer with another status than 200.
+#[derive(Debug, Default)]
+pub(super) struct Refused {
+    pub(super) status: u16,
+    /// Graph's codes, outer first.
+    pub(super) codes: Vec<String>,
+    pub(super) retry_after: Option<Duration>,
+    pub(super) location: Option<Link>,
+    /// `WWW-Authenticate` asks for claims that the token does not have: a conditional-access policy.
+    pub(super) claims: bool,
+}
+
+impl Error {
+    /// Whether the connection should not be used again.
+    pub(super) fn spends_connection(&self) -> bool {
+        match self {
+            Self::Refused(refused) => refused.status == 503,
+            Self::Network(error) => error.is_timeout(),
+            _ => false,
+        }
+    }
+
+    pub(super) fn is_unauthorized(&self) -> bool {
+        matches!(self, Self::Refused(Refused { status: 401, .. }))
+    }
+
+    /// What the caller does next.
+    pub(super) fn failure(&self, what: What) -> Failure {
+        let remedy = match self {
+            Self::Refused(refused) => refused.remedy(what),
+            // The source said nothing in time; it may the next time. Everything else needs a person.
+            Self::Token(TokenError::TimedOut { .. }) => Remedy::Retry { after: None },
+            Self::Token(_) => Remedy::SignIn,
+            Self::Network(_) | Self::Answer(_) => Remedy::Retry { after: None },
+            Self::Subscription(SubscriptionError::NotAnObject) => Remedy::Retry { after: None },
+            // A place that is not dialled stays one until the configuration or Graph changes; so does a cursor of another base URL.
+            Self::Subscription(_) | Self::ForeignCursor => Remedy::RetrySlowly { after: None },
+        };
+        Failure { remedy, code: self.to_string() }
+    }
+}
+
+impl Refused {
+    /// Every spelling of "this cursor is no longer known": the delta page's, the errors page's, and the ones seen in the wild
+    /// (OneDrive/onedrive-api-docs#1356). With a 410 any code will do.
+    const RESYNC: [&str; 6] = [
+        "resyncRequired",
+        "resyncChangesApplyDifferences",
+        "resyncChangesUploadDifferences",
+        "resyncApplyDifferences",
+        "resyncUploadDifferences",
+        "syncStateNotFound",
+    ];
+
+    fn remedy(&self, what: What) -> Remedy {
+        let after = self.retry_after;
+        let resync = || self.codes.iter().any(|code| Self::RESYNC.iter().any(|known| known.eq_ignore_ascii_case(code)));
+        match self.status {
+            410 if what == What::Page => Remedy::Resync { location: self.location.clone() },
+            400..500 if what == What::Page && resync() => Remedy::Resync { location: self.location.clone() },
+            401 => Remedy::SignIn,
+            408 | 425 | 429 => Remedy::Retry { after },
+            400..500 => Remedy::RetrySlowly { after },
+            // 5xx, a redirect that is not followed, a 2xx that is no answer.
+            _ => Remedy::Retry { after },
+        }
+    }
+
+    /// The innermost code, which is the most exact; without one, the status.
+    fn code(&self) -> String {
+        match self.codes.last() {
+            _ if self.claims => "insufficient_claims".to_owned(),
+            Some(code) => code.clone(),
+            None if (300..400).contains(&self.status) => format!("HTTP {} (redirects are not followed)", self.status),
+            None => format!("HTTP {}", self.status),
+        }
+    }
+}
+
+/// A network fault in one line: what failed, and the innermost reason ("Connection refused", "invalid peer certificate: …").
+fn network_words(error: &reqwest::Error) -> String {
+    let failed = match (error.is_connect(), error.is_timeout()) {
+        (true, true) => return "connect timeout".to_owned(),
+        (false, true) => return "timeout".to_owned(),
+        (true, false) => "connect",
+        (false, false) if error.is_body() || error.is_decode() => "the answer broke off",
+        (false, false) => "network",
+    };
+    let mut source = error.source();
+    while let Some(inner) = source.and_then(std::error::Error::source) {
+        source = Some(inner);
+    }
+    match source {
+        Some(reason) => {
+            let reason: String = reason.to_string().chars().filter(|c| !c.is_control()).take(160).collect();
+            format!("{failed}: {reason}")
+        }
+        None => failed.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_status_has_its_remedy() {
+        let after = Some(Duration::from_secs(7));
+        let location = Link::new("/v1.0/drives/d/root/delta?token=new").ok();
+        let check = |what, status, codes: &[&str], remedy: Remedy, code: &str| {
+            let codes = codes.iter().map(|&c| c.to_owned()).collect();
+            let refused = Refused { status, codes, retry_after: after, location: location.clone(), claims: false };
+            let failure = Error::Refused(refused).failure(what);
+            assert_eq!(failure, Failure { remedy, code: code.to_owned() }, "{what:?} {status}");
+        };
+        let retry = || Remedy::Retry { after };
+        let slowly = || Remedy::RetrySlowly { after };
+        let resync = || Remedy::Resync { location: location.clone() };
+        use What::{Drive, Endpoint, Page};
+
+        check(Endpoint, 429, &["activityLimitReached", "throttledRequest"], retry(), "throttledRequest");
+        check(Endpoint, 503, &["serviceNotAvailable"], retry(), "serviceNotAvailable");
+        check(Endpoint, 500, &[], retry(), "HTTP 500");
+        check(Endpoint, 504, &[], retry(), "HTTP 504");
+        check(Endpoint, 302, &[], retry(), "HTTP 302 (redirects are not followed)");
+        check(Endpoint, 204, &[], retry(), "HTTP 204");
+        check(Endpoint, 408, &[], retry(), "HTTP 408");
+        check(Endpoint, 400, &["notSupported"], slowly(), "notSupported");
+        check(Endpoint, 403, &["accessDenied"], slowly(), "accessDenied");
+        check(Drive, 404, &["itemNotFound"], slowly(), "itemNotFound");
+        check(Endpoint, 410, &[], slowly(), "HTTP 410");
+        check(Endpoint, 400, &["resyncRequired"], slowly(), "resyncRequired");
+        check(Endpoint, 401, &["InvalidAuthenticationToken"], Remedy::SignIn, "InvalidAuthenticationToken");
+        check(Page, 401, &[], Remedy::SignIn, "HTTP 401");
+        check(Page, 403, &["accessDenied"], slowly(), "accessDenied");
+        check(Page, 404, &["itemNotFound"], slowly(), "itemNotFound");
+        check(Page, 410, &[], resync(), "HTTP 410");
+        check(Page, 410, &["somethingNew"], resync(), "somethingNew");
+        check(Page, 410, &["resyncRequired", "resyncChangesApplyDifferences"], resync(), "resyncChangesApplyDifferences");
+        check(Page, 410, &["resyncRequired"], resync(), "resyncRequired");
+        check(Page, 410, &["resyncUploadDifferences"], resync(), "resyncUploadDifferences");
+        check(Page, 400, &["resyncRequired"], resync(), "resyncRequired");
+        check(Page, 404, &["SyncStateNotFound"], resync(), "SyncStateNotFound");
+        check(Page, 400, &["invalidRequest", "resyncApplyDifferences"], resync(), "resyncApplyDifferences");
+        check(Page, 400, &["invalidRequest"], slowly(), "invalidRequest");
+        check(Page, 500, &["resyncRequired"], retry(), "resyncRequired");
+    }
+
+    #[test]
+    fn a_claims_challenge_is_named() {
+        let refused = Refused { status: 401, codes: vec!["x".to_owned()], claims: true, ..Refused::default() };
+        let failure = Error::Refused(refused).failure(What::Drive);
+        assert_eq!(failure, Failure { remedy: Remedy::SignIn, code: "insufficient_claims".to_owned() });
+    }
+
+    #[test]
+    fn what_is_wrong_before_or_after_the_request_has_its_remedy_too() {
+        let check = |error: Error, remedy: Remedy| assert_eq!(error.failure(What::Endpoint).remedy, remedy, "{error}");
+        check(TokenError::ApplicationOnly.into(), Remedy::SignIn);
+        check(TokenError::Empty.into(), Remedy::SignIn);
+        let slow = TokenError::TimedOut { program: "az".to_owned(), within: Duration::from_secs(30) };
+        check(slow.into(), Remedy::Retry { after: None });
+        check(AnswerFault::Html.into(), Remedy::Retry { after: None });
+        check(SubscriptionError::NotAnObject.into(), Remedy::Retry { after: None });
+        check(SubscriptionError::NoUrl.into(), Remedy::RetrySlowly { after: None });
+        check(Error::ForeignCursor, Remedy::RetrySlowly { after: None });
+    }
+}

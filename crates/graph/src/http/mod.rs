@@ -1,0 +1,14 @@
+//! Graph over HTTPS.
+
+mod answer;
+mod client;
+mod config;
+mod error;
+mod pool;
+mod proxy;
+mod retry_after;
+mod tls;
+
+pub use client::GraphClient;
+pub use config::{ConfigError, GraphConfig};
+pub use proxy::{ProxySettings, ProxyUrlError};
