@@ -1,1 +1,29 @@
-//! The kafka sink of drivetap.
+//! The Kafka sink: CloudEvents on a topic, through librdkafka.
+//!
+//! [`KafkaSink`] is a [`drivetap_sink::Sink`]: `connect`, `publish`, `close`. [`KafkaConfig`] says where to, in which form, and passes
+//! librdkafka's own keys through.
+//!
+//! # What is written
+//! One record per event. Key: the canonical drive id, so that a drive's events share a partition and their order. Timestamp: when
+//! drivetap received the event, because a topic's retention counts from it and an item may have been modified years ago. Headers and
+//! value follow the [Kafka binding of CloudEvents 1.0.2](https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/bindings/kafka-protocol-binding.md),
+//! see [`Mode`].
+//!
+//! # Order
+//! A record that fails must not be overtaken by a later one of its partition, or a repeat would arrive after its successor. Three rules
+//! hold that, however librdkafka retries inside:
+//! - the producer is idempotent and gapless: broker and client refuse whatever follows a record that was not stored;
+//! - a producer that failed once is purged and never used again: what it had sent are repeats of the next one's first records;
+//! - after a broker refused a batch for its content, the records of that batch go one by one, until the culprit is known by name.
+//!
+//! With `enable.idempotence = "false"` the first rule falls away, so records go one by one always: in order, and slowly.
+
+mod config;
+mod ledger;
+mod producer;
+mod record;
+mod sink;
+mod verdict;
+
+pub use config::{InvalidConfig, KafkaConfig, Mode};
+pub use sink::KafkaSink;

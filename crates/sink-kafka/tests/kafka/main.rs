@@ -1,0 +1,9 @@
+//! The sink against a real Kafka. How it is found: `tests/services/README.md`.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "test code: what cannot be set up fails the test, loudly")]
+
+mod broker;
+mod contract;
+mod records;
+mod refusals;
+mod security;
+mod topics;
