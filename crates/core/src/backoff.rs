@@ -2,10 +2,22 @@ use std::time::Duration;
 
 /// How long to wait before the next attempt: exponential, with full jitter, between two checked bounds.
 ///
-/// The n-th wait is a random point between zero and `min · 2ⁿ`, never above `max`; with a floor, between `min` and that.
+/// The n-th wait (from 0) is a random point between zero and `min · 2ⁿ`, never above `max`; a slow one between `min` and
+/// `min · 2ⁿ⁺¹`, so that its first wait has jitter too.
 /// Full jitter spreads ten thousand feeds that lost their socket in one moment
 /// (<https://aws.amazon.com/builders-library/timeouts-retries-and-backoff-with-jitter/>). It is reset by success, which is a
 /// session that stayed up or a delivery, not by a connect.
+///
+/// ```
+/// use std::time::Duration;
+/// use drivetap_core::Backoff;
+///
+/// let mut backoff = Backoff::try_new(Duration::from_secs(1), Duration::from_secs(60))?;
+/// let mut rng = fastrand::Rng::with_seed(7);
+/// assert!(backoff.next(&mut rng) <= Duration::from_secs(1));
+/// assert!(backoff.next(&mut rng) <= Duration::from_secs(2));
+/// # Ok::<(), drivetap_core::BackoffError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Backoff {
     min: Duration,
@@ -37,10 +49,12 @@ impl Backoff {
 
     /// The next wait; each call doubles the bound until `max`.
     pub fn next(&mut self, rng: &mut fastrand::Rng) -> Duration {
-        let bound = 2u32.checked_pow(self.attempts).and_then(|factor| self.min.checked_mul(factor));
+        let doublings = self.attempts.saturating_add(u32::from(!self.floor.is_zero()));
+        let bound = 2u32.checked_pow(doublings).and_then(|factor| self.min.checked_mul(factor));
         let bound = bound.unwrap_or(self.max).min(self.max);
         self.attempts = self.attempts.saturating_add(1);
-        self.floor + (bound - self.floor).mul_f64(rng.f64())
+        // `min`: above 2⁵³ ns a product of floats can round past the bound.
+        (self.floor + (bound - self.floor).mul_f64(rng.f64())).min(bound)
     }
 
     /// How many waits were handed out since the last reset.

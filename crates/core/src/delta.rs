@@ -46,7 +46,16 @@ impl PageEnd {
 /// A `nextLink`, `deltaLink` or `Location` without its origin: path and query, opaque.
 ///
 /// The origin is left out on purpose: whoever can write the store or answer a request cannot send a token elsewhere, because the
-/// client puts its own configured origin in front and checks the path's version prefix at use.
+/// client puts its own configured origin in front and checks the path's version prefix at use. Dot segments are refused in every
+/// spelling, because they would leave that prefix again.
+///
+/// ```
+/// use drivetap_core::Link;
+///
+/// assert!(Link::new("/v1.0/drives/b!a/root/delta?token=abc").is_ok());
+/// assert!(Link::new("//evil.example/v1.0").is_err());
+/// assert!(Link::new("/v1.0/%2e%2e/beta").is_err());
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Link(String);
@@ -63,9 +72,7 @@ impl Link {
         let link = path_and_query.into();
         let printable = link.bytes().all(|b| (0x21..0x7f).contains(&b) && b != b'\\' && b != b'#');
         let rooted = link.starts_with('/') && !link.starts_with("//");
-        let dotted =
-            |path: &str| path.split('/').any(|s| matches!(s.to_ascii_lowercase().replace("%2e", ".").as_str(), "." | ".."));
-        if link.len() > Self::MAX || !printable || !rooted || dotted(link.split('?').next().unwrap_or_default()) {
+        if link.len() > Self::MAX || !printable || !rooted || has_dot_segment(link.split('?').next().unwrap_or_default()) {
             return Err(LinkError);
         }
         Ok(Self(link))
@@ -105,3 +112,9 @@ impl From<Link> for String {
     Link::MAX
 )]
 pub struct LinkError;
+
+// An encoded slash is legal (`delta(token='…%2F…')`); a server that decodes it must not find a dot segment behind it.
+fn has_dot_segment(path: &str) -> bool {
+    let decoded = path.to_ascii_lowercase().replace("%2e", ".").replace("%2f", "/").replace("%5c", "/");
+    decoded.split('/').any(|segment| matches!(segment, "." | ".."))
+}

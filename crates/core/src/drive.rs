@@ -61,6 +61,15 @@ impl fmt::Display for DriveType {
 ///
 /// Ids of personal drives arrive in either case and with a leading zero dropped (OneDrive/onedrive-api-docs#1890): they are
 /// lower-cased and padded to 16 digits. All other ids are opaque and stay as they are.
+///
+/// ```
+/// use drivetap_core::{Drive, DriveType, GraphId};
+///
+/// let drive = Drive::new(&GraphId::new("driveId", "A0B9E159B3310AD")?, DriveType::from("personal"));
+/// assert_eq!(drive.id.as_str(), "0a0b9e159b3310ad");
+/// assert_eq!(drive.id.root_path(), "/drives/0a0b9e159b3310ad/root");
+/// # Ok::<(), drivetap_core::ResourceError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct DriveId(String);
 
@@ -92,7 +101,7 @@ impl fmt::Display for DriveId {
     }
 }
 
-/// The name of an account in the configuration: 1 to 64 of `a-z A-Z 0-9 - _ .`.
+/// The name of an account in the configuration: 1 to 64 of `a-z A-Z 0-9 - _ .`, the first no dot (it becomes a file's name).
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct AccountName(String);
@@ -122,7 +131,7 @@ impl FromStr for AccountName {
 
     fn from_str(s: &str) -> Result<Self, Self::Err> {
         let legal = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
-        if (1..=64).contains(&s.len()) && s.bytes().all(legal) {
+        if (1..=64).contains(&s.len()) && s.bytes().all(legal) && !s.starts_with('.') {
             Ok(Self(s.to_owned()))
         } else {
             Err(AccountNameError(s.to_owned()))
@@ -146,7 +155,7 @@ impl From<AccountName> for String {
 
 /// A name that cannot be an account's.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
-#[error("account name {0:?}: use 1 to 64 of letters, digits, '-', '_' and '.'")]
+#[error("account name {0:?}: use 1 to 64 of letters, digits, '-', '_' and '.', and no dot in front")]
 pub struct AccountNameError(String);
 
 /// What one walk and one cursor belong to: an account and the drive that it sees.

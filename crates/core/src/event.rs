@@ -1,13 +1,16 @@
+mod data;
+
 use std::fmt;
 use std::sync::Arc;
 
 use data_encoding::BASE32_NOPAD;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use serde_json::value::RawValue;
+use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
+pub use self::data::{GapData, GapReason, ResyncPhase};
 use crate::drive::FeedId;
 use crate::item::Item;
 use crate::notification::Notification;
@@ -16,6 +19,24 @@ use crate::notification::Notification;
 ///
 /// Made in this crate only, so that its id and attributes follow the contract wherever it comes from. Cheap to share: sinks get an
 /// `Arc<Event>` and read it.
+///
+/// ```
+/// use std::sync::Arc;
+/// use drivetap_core::{AccountName, Drive, DriveType, Event, FeedId, GraphId, Item, Origin, Position, Sequence};
+/// use serde_json::json;
+///
+/// let drive = Drive::new(&GraphId::new("driveId", "b!abc")?, DriveType::Business).id;
+/// let feed = FeedId { account: AccountName::default(), drive };
+/// let origin = Arc::new(Origin::new(feed, "https://graph.microsoft.com/v1.0", 7));
+/// let item = Item::new(json!({"id": "01AB", "name": "a.txt", "file": {}}))?;
+/// let at = Position { generation: 0, walk: 3, sequence: Sequence(42) };
+///
+/// let change = Event::change(&origin, &Arc::from("me"), at, &item, "2026-05-11T21:52:27Z".parse()?);
+/// assert_eq!(change.source(), "https://graph.microsoft.com/v1.0/drives/b!abc/root");
+/// assert_eq!(change.data_value(), json!({"kind": "upserted", "item": {"id": "01AB", "name": "a.txt", "file": {}}}));
+/// assert_eq!(change.attributes().last(), Some(("sequence", "00000000000000000042".to_owned())));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 ///
 /// Sources: CloudEvents 1.0.2 (<https://github.com/cloudevents/spec>), its `partitioning`, `sequence` and `recordedtime` extensions.
 #[derive(Clone, Debug)]
@@ -40,10 +61,10 @@ pub struct Origin {
 }
 
 impl Origin {
-    /// `base_url` is Graph's, with its version and without a `/` at the end; `incarnation` is the cursor record's.
+    /// `base_url` is Graph's with its version (`https://graph.microsoft.com/v1.0`); `incarnation` is the cursor record's.
     #[must_use]
     pub fn new(feed: FeedId, base_url: &str, incarnation: u128) -> Self {
-        let source = format!("{base_url}{}", feed.drive.root_path());
+        let source = format!("{}{}", base_url.trim_end_matches('/'), feed.drive.root_path());
         Self { feed, source, incarnation }
     }
 }
@@ -161,6 +182,9 @@ impl Event {
         nonce: u128,
         recorded: Timestamp,
     ) -> Self {
+        let mut fields = notification.fields().clone();
+        // These two are said by drivetap; nobody else says them in its place.
+        fields.retain(|name, _| !matches!(name.as_str(), MERGED | TRUNCATED));
         Self {
             id: id_of(&[b"signal", origin.feed.key().as_bytes(), &nonce.to_be_bytes()]),
             event_type: EventType::Signal,
@@ -170,30 +194,42 @@ impl Event {
             time: recorded,
             recorded,
             sequence: None,
-            data: raw(notification.fields()),
+            data: raw(&Value::Object(fields)),
         }
     }
 
-    /// This signal standing for `notifications` of its feed, itself included; as it is when that is 1.
+    /// This signal standing for `notifications` of its feed, itself included; as it is when that is 1, or when it is no signal.
     #[must_use]
-    pub fn with_merged(self, notifications: u64) -> Self {
-        if notifications <= 1 {
-            return self;
+    pub fn with_merged(mut self, notifications: u64) -> Self {
+        if notifications > 1 && self.event_type == EventType::Signal {
+            let mut data = self.data_value();
+            data[MERGED] = notifications.into();
+            self.data = raw(&data);
         }
-        self.with_field("merged", Value::from(notifications))
+        self
     }
 
     /// What stands in this event's place when a sink cannot take it for its size or content: the same id and attributes, of the
-    /// data only what a fold needs, and `truncated: true`.
+    /// data only what a fold needs, and `truncated: true`. Its size does not depend on what Graph sent.
     #[must_use]
     pub fn stub(&self) -> Self {
         let mut data = self.data_value();
-        if let Some(item) = data.get_mut("item").and_then(Value::as_object_mut) {
-            item.retain(|name, _| matches!(name.as_str(), "id" | "deleted"));
+        match self.event_type {
+            EventType::Change => data["item"] = json!({ "id": self.subject }),
+            EventType::Signal => {
+                if let Some(fields) = data.as_object_mut() {
+                    fields.retain(|name, _| name == MERGED);
+                }
+            }
+            EventType::Resync => {
+                if let Some(Value::String(code)) = data.get_mut("code") {
+                    *code = code.chars().take(64).collect();
+                }
+            }
+            EventType::Gap => {}
         }
-        let mut stub = self.clone();
-        stub.data = raw(&data);
-        stub.with_field("truncated", Value::Bool(true))
+        data[TRUNCATED] = true.into();
+        Self { data: raw(&data), ..self.clone() }
     }
 
     /// `id`: base32 (RFC 4648, no padding) of a SHA-256. A repeat has the same id.
@@ -339,16 +375,11 @@ impl Event {
     pub fn size(&self) -> usize {
         size_of::<Self>() + self.id.len() + self.subject.as_ref().map_or(0, String::len) + self.data.get().len()
     }
-
-    fn with_field(mut self, name: &str, value: Value) -> Self {
-        let mut data = self.data_value();
-        if let Some(fields) = data.as_object_mut() {
-            fields.insert(name.to_owned(), value);
-        }
-        self.data = raw(&data);
-        self
-    }
 }
+
+// What drivetap adds to `data`, beside Graph's fields.
+const MERGED: &str = "merged";
+const TRUNCATED: &str = "truncated";
 
 /// The four types of event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -400,72 +431,6 @@ impl Serialize for Sequence {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
     }
-}
-
-/// `data` of a resync event, less its generation.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(tag = "phase", rename_all = "lowercase")]
-pub enum ResyncPhase {
-    /// The cursor is lost, or the timer of `resync_every` ran out; the enumeration begins.
-    Started {
-        /// Graph's inner code (`resyncChangesApplyDifferences`), else the outer, or `timer`.
-        code: String,
-    },
-    /// The enumeration is done: what a consumer did not see since `started` is gone.
-    Completed {
-        /// How many items it published, the root included, over restarts too.
-        items: u64,
-    },
-}
-
-impl ResyncPhase {
-    fn name(&self) -> &'static str {
-        match self {
-            Self::Started { .. } => "started",
-            Self::Completed { .. } => "completed",
-        }
-    }
-}
-
-/// `data` of a gap event.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct GapData {
-    /// When the last sign of life was.
-    pub from: Timestamp,
-    /// When the session, or the sink, was back.
-    pub to: Timestamp,
-    /// Why.
-    pub reason: GapReason,
-    /// `signals`, or `changes` where a live sink overflowed.
-    pub affects: &'static str,
-    /// Whether the walk after the gap brings what was missed.
-    pub recovered_by_walk: bool,
-    /// The first sequence that a live sink lost.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub from_sequence: Option<Sequence>,
-    /// The last one.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub to_sequence: Option<Sequence>,
-}
-
-/// Why something may have been missed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum GapReason {
-    /// drivetap was not running.
-    Restart,
-    /// The session ended before its successor was open.
-    Disconnected,
-    /// The endpoint's lifetime ran out before a new one was had.
-    Expired,
-    /// The machine slept.
-    Suspended,
-    /// Graph gave no endpoint (`notSupported`, 403, 404) and the drive was polled.
-    Unavailable,
-    /// The account's token was refused.
-    SignIn,
-    /// A live sink stayed full and lost whole pages.
-    SinkOverflow,
 }
 
 // Each part is preceded by its length, so that no two lists of parts read the same.

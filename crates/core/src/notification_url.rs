@@ -7,6 +7,17 @@ use url::{Host, Url};
 ///
 /// Prints its host and `…`; the rest comes out through [`expose`](Self::expose) only. Its path is the socket.io namespace, its
 /// query goes into the handshake byte for byte (the engine's own path is always `/socket.io/`).
+///
+/// ```
+/// use drivetap_core::{NotificationHosts, NotificationUrl};
+///
+/// let hosts = NotificationHosts::default();
+/// let url = NotificationUrl::parse("https://southcentralus1-7.pushnp.svc.ms/notifications?token=secret", &hosts)?;
+/// assert_eq!(url.expose_namespace(), "/notifications");
+/// assert_eq!(url.expose_query(), "token=secret");
+/// assert_eq!(format!("{url} {url:?}"), "https://southcentralus1-7.pushnp.svc.ms/… https://southcentralus1-7.pushnp.svc.ms/…");
+/// # Ok::<(), drivetap_core::NotificationUrlError>(())
+/// ```
 #[derive(Clone)]
 pub struct NotificationUrl {
     whole: SecretString,
@@ -20,6 +31,8 @@ pub struct NotificationUrl {
 impl NotificationUrl {
     /// The longest URL taken, in bytes.
     pub const MAX: usize = 8 * 1024;
+    // RFC 1035, 2.3.4.
+    const MAX_HOST: usize = 255;
 
     /// Checks what Graph sent against what may be dialled.
     ///
@@ -37,13 +50,14 @@ impl NotificationUrl {
             return Err(E::Characters);
         }
         let url = Url::parse(written).map_err(|_| E::NotAUrl)?;
-        if !url.username().is_empty() || url.password().is_some() || written.split('/').nth(2).is_some_and(|a| a.contains('@')) {
+        let text = Written::split(written).ok_or(E::NotAUrl)?;
+        if text.authority.contains('@') || !url.username().is_empty() || url.password().is_some() {
             return Err(E::Userinfo);
         }
         if url.fragment().is_some() {
             return Err(E::Fragment);
         }
-        let host = url.host().ok_or(E::NotAUrl)?;
+        let host = url.host().filter(|host| host.to_string().len() <= Self::MAX_HOST).ok_or(E::NotAUrl)?;
         let loopback = match &host {
             Host::Domain(name) => *name == "localhost",
             Host::Ipv4(ip) => ip.is_loopback(),
@@ -54,24 +68,26 @@ impl NotificationUrl {
             "http" if loopback && hosts.loopback => "http",
             other => return Err(E::Scheme(other.chars().take(20).collect())),
         };
-        let allowed = match &host {
-            _ if loopback => hosts.loopback,
-            Host::Domain(name) => hosts.allow(name),
+        match &host {
+            _ if loopback && hosts.loopback => {}
             Host::Ipv4(_) | Host::Ipv6(_) => return Err(E::Address(host.to_string())),
-        };
-        if !allowed {
-            return Err(E::Host(host.to_string()));
+            Host::Domain(name) if hosts.allow(name) => {}
+            Host::Domain(name) => return Err(E::Host((*name).to_owned())),
         }
-        if url.path().len() < 2 {
-            return Err(E::NoNamespace(host.to_string()));
+        let host = host.to_string();
+        if text.path.len() < 2 {
+            return Err(E::NoNamespace(host));
         }
-        let query = written.split_once('?').map_or("", |(_, query)| query);
+        // The text is what is dialled and joined, `url` is what was checked. And socket.io ends a namespace at a comma.
+        if !text.names(&host) || text.path != url.path() || text.path.contains(',') {
+            return Err(E::Ambiguous(host));
+        }
         Ok(Self {
             scheme,
-            host: host.to_string(),
+            host,
             port: url.port(),
-            namespace: url.path().to_owned().into(),
-            query: query.to_owned().into(),
+            namespace: text.path.to_owned().into(),
+            query: text.query.to_owned().into(),
             whole: written.to_owned().into(),
         })
     }
@@ -130,6 +146,30 @@ impl fmt::Debug for NotificationUrl {
 impl fmt::Display for NotificationUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}://{}/…", self.scheme, self.host)
+    }
+}
+
+/// A URL's text in its parts, none of them decoded or tidied.
+struct Written<'a> {
+    authority: &'a str,
+    path: &'a str,
+    query: &'a str,
+}
+
+impl<'a> Written<'a> {
+    fn split(url: &'a str) -> Option<Self> {
+        let (scheme, rest) = url.split_once("://")?;
+        let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
+        let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+        scheme.bytes().all(|b| b.is_ascii_alphanumeric()).then_some(Self { authority, path, query })
+    }
+
+    fn names(&self, host: &str) -> bool {
+        let Some((name, port)) = self.authority.split_at_checked(host.len()) else {
+            return false;
+        };
+        let digits = |port: &str| !port.is_empty() && port.bytes().all(|b| b.is_ascii_digit());
+        name.eq_ignore_ascii_case(host) && (port.is_empty() || port.strip_prefix(':').is_some_and(digits))
     }
 }
 
@@ -212,4 +252,7 @@ pub enum NotificationUrlError {
     /// No path, so no namespace to join.
     #[error("notificationUrl on {0} has no path: the path is the socket.io namespace")]
     NoNamespace(String),
+    /// A host or path that parsers spell differently (`%61.svc.ms`, `/a/../b`), or a comma in the path.
+    #[error("notificationUrl on {0} has a host or a path that two programs could read differently")]
+    Ambiguous(String),
 }

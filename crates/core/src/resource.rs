@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 /// What is watched: one of the five resources that Graph gives a socket.io endpoint for, and nothing else.
 ///
 /// Written as `me`, `drive:{driveId}`, `drive-list:{driveId}`, `group:{groupId}`, `site:{siteId}/list:{listId}`, or as Graph's
-/// path in full; printed in the short form.
+/// path in full, from its first `/` to `socketIo`; printed in the short form. Ids are taken literally in the short form
+/// (`%2F` is three characters) and percent-decoded in a path.
 ///
 /// ```
 /// use drivetap_core::Resource;
@@ -64,15 +65,12 @@ impl Resource {
     }
 
     fn from_path(written: &str) -> Result<Self, ResourceError> {
-        let id = |part, segment: &str| {
-            let decoded = percent_decode_str(segment).decode_utf8().map_err(|_| ResourceError::Id {
-                part,
-                id: segment.to_owned(),
-                fault: IdFault::NotUtf8,
-            })?;
-            GraphId::new(part, &decoded)
-        };
-        let segments: Vec<&str> = written.trim_start_matches('/').split('/').collect();
+        let shape = || ResourceError::Shape(excerpt(written));
+        if written.contains(['?', '#']) {
+            return Err(shape());
+        }
+        let segments: Vec<&str> = written.strip_prefix('/').ok_or_else(shape)?.split('/').collect();
+        let id = GraphId::from_segment;
         match segments.as_slice() {
             ["me", "drive", "root", "subscriptions", "socketIo"] => Ok(Self::Me),
             ["drives", drive, "root", "subscriptions", "socketIo"] => Ok(Self::Drive(id("driveId", drive)?)),
@@ -81,7 +79,7 @@ impl Resource {
             ["sites", site, "lists", list, "drive", "root", "subscriptions", "socketIo"] => {
                 Ok(Self::SiteList { site: id("siteId", site)?, list: id("listId", list)? })
             }
-            _ => Err(ResourceError::Shape(written.to_owned())),
+            _ => Err(shape()),
         }
     }
 }
@@ -116,7 +114,7 @@ impl FromStr for Resource {
         }
         if let Some(rest) = written.strip_prefix("site:") {
             let Some((site, list)) = rest.split_once("/list:") else {
-                return Err(ResourceError::Shape(written.to_owned()));
+                return Err(ResourceError::Shape(excerpt(written)));
             };
             return Ok(Self::SiteList { site: GraphId::new("siteId", site)?, list: GraphId::new("listId", list)? });
         }
@@ -163,8 +161,18 @@ impl GraphId {
         };
         match fault {
             None => Ok(Self(id.to_owned())),
-            Some(fault) => Err(ResourceError::Id { part, id: id.chars().take(80).collect(), fault }),
+            Some(fault) => Err(ResourceError::Id { part, id: excerpt(id), fault }),
         }
+    }
+
+    fn from_segment(part: &'static str, segment: &str) -> Result<Self, ResourceError> {
+        let error = |fault| ResourceError::Id { part, id: excerpt(segment), fault };
+        let escape = |after: &str| after.len() >= 2 && after.bytes().take(2).all(|b| b.is_ascii_hexdigit());
+        if !segment.split('%').skip(1).all(escape) {
+            return Err(error(IdFault::Escape));
+        }
+        let decoded = percent_decode_str(segment).decode_utf8().map_err(|_| error(IdFault::NotUtf8))?;
+        Self::new(part, &decoded)
     }
 
     /// The id, not encoded.
@@ -187,7 +195,7 @@ impl fmt::Display for GraphId {
 /// Why a text is no [`Resource`].
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum ResourceError {
-    /// None of the five forms.
+    /// None of the five forms. Holds what was written, cut at 80 characters.
     #[error(
         "{0:?} is none of: me, drive:{{driveId}}, drive-list:{{driveId}}, group:{{groupId}}, site:{{siteId}}/list:{{listId}}, \
          or Graph's path to their subscriptions/socketIo"
@@ -223,9 +231,17 @@ pub enum IdFault {
     /// Longer than [`GraphId::MAX`].
     #[error("is longer than 1024 bytes")]
     TooLong,
+    /// In a path, a `%` without two hexadecimal digits after it.
+    #[error("contains a '%' that begins no percent-encoding")]
+    Escape,
     /// Percent-encoded bytes that are no UTF-8.
     #[error("is not UTF-8 after percent-decoding")]
     NotUtf8,
+}
+
+// An error is for a person: it shows enough to find the fault, whatever was pasted.
+fn excerpt(written: &str) -> String {
+    written.chars().take(80).collect()
 }
 
 /// RFC 3986: unreserved characters and sub-delimiters stay as they are, everything else is percent-encoded UTF-8.

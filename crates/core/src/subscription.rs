@@ -1,3 +1,4 @@
+use std::fmt;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -8,8 +9,20 @@ use crate::notification_url::{NotificationHosts, NotificationUrl, NotificationUr
 /// What Graph answers to `GET …/subscriptions/socketIo`.
 ///
 /// Documented are `id` and `notificationUrl`; the wild adds `expirationDateTime` and a constant `clientState`
-/// (abraunegg/onedrive#3583). Only the URL is required. Unknown fields are kept.
-#[derive(Clone, Debug, PartialEq)]
+/// (abraunegg/onedrive#3583). Only the URL is required. Unknown fields are kept, and of them `Debug` prints the names alone:
+/// nobody knows what the service puts there, and a subscription elsewhere in Graph has a second URL.
+///
+/// ```
+/// use drivetap_core::{NotificationHosts, Subscription};
+///
+/// let body = br#"{"id":"f267","expirationDateTime":"2025-12-24T03:32:50.8792357Z",
+///                 "notificationUrl":"https://southcentralus1-7.pushnp.svc.ms/notifications?token=secret"}"#;
+/// let subscription = Subscription::parse(body, &NotificationHosts::default())?;
+/// assert_eq!(subscription.notification_url.host(), "southcentralus1-7.pushnp.svc.ms");
+/// assert!(!format!("{subscription:?}").contains("secret"));
+/// # Ok::<(), drivetap_core::SubscriptionError>(())
+/// ```
+#[derive(Clone, PartialEq)]
 pub struct Subscription {
     /// The subscription's id, opaque.
     pub id: Option<String>,
@@ -42,6 +55,18 @@ impl Subscription {
         let notification_url = NotificationUrl::parse(&url, hosts)?;
         let expiration = text("expirationDateTime").and_then(|at| at.parse().ok());
         Ok(Self { id: text("id"), notification_url, expiration, client_state: text("clientState"), extra })
+    }
+}
+
+impl fmt::Debug for Subscription {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Subscription")
+            .field("id", &self.id)
+            .field("notification_url", &self.notification_url)
+            .field("expiration", &self.expiration)
+            .field("client_state", &self.client_state)
+            .field("extra", &self.extra.keys().collect::<Vec<_>>())
+            .finish()
     }
 }
 

@@ -20,6 +20,6 @@ impl Now {
     pub fn after(self, by: Duration) -> Self {
         let wall =
             jiff::SignedDuration::try_from(by).ok().and_then(|by| self.wall.checked_add(by).ok()).unwrap_or(Timestamp::MAX);
-        Self { mono: self.mono + by, wall }
+        Self { mono: self.mono.checked_add(by).unwrap_or(self.mono), wall }
     }
 }
