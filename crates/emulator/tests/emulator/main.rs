@@ -1,0 +1,9 @@
+//! The emulator against the facts, through a client that shares no code with it.
+
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "integration tests: what fails here fails the test")]
+
+mod control;
+mod delta;
+mod graph;
+mod socket;
+mod support;
