@@ -1,0 +1,283 @@
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::Io;
+use super::input::{Action, Attempt, EndedBy, OpenFailure, Urgency};
+use super::settings::{Emit, SubscriptionSettings, Timing};
+use super::status::{LaneState, LaneStatus};
+use crate::backoff::Backoff;
+use crate::failure::{Failure, Remedy};
+use crate::notification_url::NotificationUrl;
+use crate::subscription::Endpoint;
+use crate::time::Now;
+
+/// One subscription: its endpoint, its session, and the pursuit of the next one.
+///
+/// A session works until its successor is open; a failed renewal leaves it alone.
+#[derive(Debug)]
+pub(super) struct Lane {
+    settings: SubscriptionSettings,
+    resource_text: Arc<str>,
+    live: Option<Live>,
+    pursuit: Pursuit,
+    /// An endpoint that was had and could not be opened yet; used again while it is young.
+    spare: Option<Held>,
+    last_fetch: Option<Instant>,
+    problem: Option<String>,
+    backoff: Backoff,
+    slow: Backoff,
+    timing: LaneTiming,
+}
+
+#[derive(Debug)]
+struct LaneTiming {
+    unknown_lifetime: Duration,
+    renewal_spacing: Duration,
+    /// A session that stayed up this long resets the back-off.
+    stable: Duration,
+}
+
+#[derive(Debug)]
+struct Live {
+    session: Attempt,
+    since: Instant,
+    renew_at: Instant,
+    expires: Option<Instant>,
+    expired: bool,
+}
+
+#[derive(Clone, Debug)]
+struct Held {
+    url: NotificationUrl,
+    renew_at: Instant,
+    expires: Option<Instant>,
+}
+
+#[derive(Debug)]
+enum Pursuit {
+    /// Nothing is wanted: the session works and its renewal is not due.
+    Rest,
+    Wait(Instant),
+    Fetching(Attempt),
+    Opening(Attempt, Held),
+    /// The feed stops.
+    Stopped,
+}
+
+impl Lane {
+    pub(super) fn new(settings: SubscriptionSettings, timing: &Timing) -> Self {
+        Self {
+            resource_text: settings.resource.to_string().into(),
+            settings,
+            live: None,
+            pursuit: Pursuit::Rest,
+            spare: None,
+            last_fetch: None,
+            problem: None,
+            backoff: timing.backoff.clone(),
+            slow: timing.slow.clone(),
+            timing: LaneTiming {
+                unknown_lifetime: timing.unknown_lifetime,
+                renewal_spacing: timing.renewal_spacing,
+                stable: timing.renewal_spacing,
+            },
+        }
+    }
+
+    pub(super) fn emit(&self) -> Emit {
+        self.settings.emit
+    }
+
+    pub(super) fn resource_text(&self) -> &Arc<str> {
+        &self.resource_text
+    }
+
+    pub(super) fn has_session(&self, session: Attempt) -> bool {
+        self.live.as_ref().is_some_and(|live| live.session == session)
+    }
+
+    /// A session is there and its endpoint has not run out.
+    pub(super) fn is_up(&self, now: Now) -> bool {
+        self.live.as_ref().is_some_and(|live| live.expires.is_none_or(|at| now.mono < at))
+    }
+
+    /// When the endpoint of the session that is still open ran out, if it did.
+    pub(super) fn expired(&self, now: Now) -> Option<Instant> {
+        self.live.as_ref()?.expires.filter(|at| now.mono >= *at)
+    }
+
+    pub(super) fn status(&self, now: Now) -> LaneStatus {
+        let state = match self.pursuit {
+            _ if self.is_up(now) => LaneState::Up,
+            Pursuit::Fetching(_) | Pursuit::Opening(..) => LaneState::Connecting,
+            Pursuit::Rest | Pursuit::Wait(_) | Pursuit::Stopped => LaneState::Waiting,
+        };
+        LaneStatus { resource: self.settings.resource.clone(), state, problem: self.problem.clone() }
+    }
+
+    pub(super) fn timeout(&self) -> Option<Instant> {
+        let live = self.live.as_ref();
+        let step = match self.pursuit {
+            Pursuit::Rest => live.map(|live| live.renew_at),
+            Pursuit::Wait(until) => Some(until),
+            Pursuit::Fetching(_) | Pursuit::Opening(..) | Pursuit::Stopped => None,
+        };
+        let expiry = live.filter(|live| !live.expired).and_then(|live| live.expires);
+        step.into_iter().chain(expiry).min()
+    }
+
+    pub(super) fn advance(&mut self, now: Now, io: &mut Io) {
+        if let Some(live) = &mut self.live {
+            live.expired = live.expires.is_some_and(|at| now.mono >= at);
+        }
+        let due = match self.pursuit {
+            Pursuit::Rest => self.live.as_ref().is_none_or(|live| now.mono >= live.renew_at),
+            Pursuit::Wait(until) => now.mono >= until,
+            Pursuit::Fetching(_) | Pursuit::Opening(..) | Pursuit::Stopped => false,
+        };
+        if !due {
+            return;
+        }
+        match self.spare.take().filter(|spare| now.mono < spare.renew_at) {
+            Some(held) => self.open(held, io),
+            None => {
+                let attempt = io.attempt();
+                self.last_fetch = Some(now.mono);
+                self.pursuit = Pursuit::Fetching(attempt);
+                let resource = self.settings.resource.clone();
+                io.out.push_back(Action::FetchEndpoint { attempt, resource, urgency: Urgency::Endpoint });
+            }
+        }
+    }
+
+    pub(super) fn on_endpoint(&mut self, now: Now, attempt: Attempt, result: &Result<Endpoint, Failure>, io: &mut Io) {
+        if !matches!(self.pursuit, Pursuit::Fetching(wanted) if wanted == attempt) {
+            return;
+        }
+        match result {
+            Ok(endpoint) => {
+                let lifetime = endpoint.lifetime;
+                let renew_in = match lifetime {
+                    Some(lifetime) => lifetime.mul_f64(0.60 + 0.25 * io.rng.f64()),
+                    None => self.timing.unknown_lifetime,
+                };
+                let held = Held {
+                    url: endpoint.subscription.notification_url.clone(),
+                    renew_at: now.mono + renew_in,
+                    expires: lifetime.map(|lifetime| now.mono + lifetime),
+                };
+                self.open(held, io);
+            }
+            Err(failure) => {
+                let wait = match &failure.remedy {
+                    Remedy::Retry { after } => self.backoff.next(&mut io.rng).max(after.unwrap_or_default()),
+                    Remedy::RetrySlowly { after } => self.slow.next(&mut io.rng).max(after.unwrap_or_default()),
+                    // The token's source is read again every 60 s.
+                    Remedy::SignIn => self.timing.renewal_spacing,
+                    Remedy::Resync { .. } => self.backoff.next(&mut io.rng),
+                };
+                self.fail(now, failure.code.clone(), wait);
+            }
+        }
+    }
+
+    /// True when the attempt was this lane's.
+    pub(super) fn on_opened(&mut self, now: Now, attempt: Attempt, result: &Result<(), OpenFailure>, io: &mut Io) -> bool {
+        let held = match std::mem::replace(&mut self.pursuit, Pursuit::Rest) {
+            Pursuit::Opening(wanted, held) if wanted == attempt => held,
+            other => {
+                self.pursuit = other;
+                return false;
+            }
+        };
+        match result {
+            Ok(()) => {
+                let Held { renew_at, expires, .. } = held;
+                let old = self.live.replace(Live { session: attempt, since: now.mono, renew_at, expires, expired: false });
+                if let Some(old) = old {
+                    io.out.push_back(Action::Close { session: old.session });
+                }
+                self.problem = None;
+                self.slow.reset();
+            }
+            Err(failure) => {
+                let wait = self.backoff.next(&mut io.rng);
+                let (reason, wait) = match failure {
+                    OpenFailure::Refetch { reason } => (reason.clone(), wait),
+                    OpenFailure::Retry { reason } => {
+                        self.spare = Some(held);
+                        (reason.clone(), wait)
+                    }
+                    OpenFailure::Busy { after } => {
+                        self.spare = Some(held);
+                        ("the transport has no room for another session".to_owned(), wait.max(*after))
+                    }
+                    OpenFailure::Unusable { reason } => (reason.clone(), self.slow.next(&mut io.rng)),
+                };
+                self.fail(now, reason, wait);
+            }
+        }
+        true
+    }
+
+    /// True when the session was this lane's working one.
+    pub(super) fn on_ended(&mut self, now: Now, session: Attempt, by: EndedBy, io: &mut Io) -> bool {
+        let Some(live) = self.live.take_if(|live| live.session == session) else {
+            return false;
+        };
+        self.problem = Some(match by {
+            EndedBy::Server => "the server ended the session".to_owned(),
+            EndedBy::Network => "the connection was lost".to_owned(),
+            EndedBy::Us => "the session broke a limit".to_owned(),
+        });
+        if now.mono.saturating_duration_since(live.since) >= self.timing.stable {
+            self.backoff.reset();
+        }
+        if matches!(self.pursuit, Pursuit::Rest | Pursuit::Wait(_)) {
+            self.spare = None;
+            self.pursuit = Pursuit::Wait(now.mono + self.backoff.next(&mut io.rng));
+        }
+        true
+    }
+
+    /// Drops what there is and starts again at once: the machine slept, so nothing that was open can be trusted.
+    pub(super) fn reconnect(&mut self, now: Now, io: &mut Io) {
+        self.let_go(io);
+        self.backoff.reset();
+        self.pursuit = Pursuit::Wait(now.mono);
+    }
+
+    pub(super) fn stop(&mut self, io: &mut Io) {
+        self.let_go(io);
+        self.pursuit = Pursuit::Stopped;
+    }
+
+    fn let_go(&mut self, io: &mut Io) {
+        if let Some(live) = self.live.take() {
+            io.out.push_back(Action::Close { session: live.session });
+        }
+        if let Pursuit::Opening(session, _) = self.pursuit {
+            io.out.push_back(Action::Close { session });
+        }
+        self.spare = None;
+    }
+
+    fn open(&mut self, held: Held, io: &mut Io) {
+        let attempt = io.attempt();
+        io.out.push_back(Action::Open { attempt, url: held.url.clone() });
+        self.pursuit = Pursuit::Opening(attempt, held);
+    }
+
+    fn fail(&mut self, now: Now, problem: String, wait: Duration) {
+        self.problem = Some(problem);
+        let mut until = now.mono + wait;
+        if let (Some(live), Some(last)) = (&self.live, self.last_fetch) {
+            let spaced = last + self.timing.renewal_spacing;
+            // Renewals are spaced while the session works, unless it would run out in the meantime.
+            if live.expires.is_none_or(|expires| expires > spaced) {
+                until = until.max(spaced);
+            }
+        }
+        self.pursuit = Pursuit::Wait(until);
+    }
+}
