@@ -1,0 +1,216 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use drivetap_core::Event;
+use drivetap_sink::{NotReady, Outcome, Sink, Stop};
+use redis::aio::MultiplexedConnection;
+use redis::io::tcp::TcpSettings;
+use redis::{
+    AsyncConnectionConfig, Client, ConnectionAddr, IntoConnectionInfo as _, Pipeline, RedisConnectionInfo, RedisError,
+    TlsCertificates, Value,
+};
+use rustls::crypto::CryptoProvider;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
+use secrecy::ExposeSecret as _;
+use tokio::time::timeout;
+
+use crate::{RedisConfig, fault};
+
+/// Publishes events on a channel of one Redis server, in order.
+///
+/// What is durable here is what Redis answered: it has passed the message on to whoever is subscribed, and keeps nothing. Events go out in
+/// chunks of [`pipeline_bytes`](RedisConfig::pipeline_bytes), the next one when Redis answered the last; where a connection breaks, the
+/// whole chunk counts as not acknowledged and is offered again.
+///
+/// It never waits longer than the time limits of its configuration and never tries twice.
+pub struct RedisSink {
+    config: RedisConfig,
+    session: Option<Session>,
+}
+
+struct Session {
+    connection: MultiplexedConnection,
+    max_message_bytes: usize,
+}
+
+impl RedisSink {
+    /// Not connected yet.
+    #[must_use]
+    pub fn new(config: RedisConfig) -> Self {
+        Self { config, session: None }
+    }
+}
+
+#[async_trait]
+impl Sink for RedisSink {
+    async fn connect(&mut self) -> Result<(), NotReady> {
+        self.session = None;
+        let client = client(&self.config)?;
+        let limit = self.config.connect_timeout;
+        let opened = timeout(limit, open(&self.config, &client)).await;
+        let opened = opened.map_err(|_| NotReady::Later(format!("{}: no connection within {limit:?}", self.config.url)))?;
+        self.session = Some(opened.map_err(|error| NotReady::Later(fault::not_connected(&self.config, &error)))?);
+        Ok(())
+    }
+
+    async fn publish(&mut self, batch: &[Arc<Event>]) -> Outcome {
+        let mut acked = 0;
+        match self.publish_counting(batch, &mut acked).await {
+            Ok(()) => Outcome::all(acked),
+            Err(stop) => {
+                if matches!(stop, Stop::Reconnect { .. }) {
+                    self.session = None;
+                }
+                Outcome::stopped(acked, stop)
+            }
+        }
+    }
+
+    async fn close(self: Box<Self>, _within: Duration) {
+        // Nothing is in flight between two calls of `publish`; dropping the connection closes it.
+    }
+}
+
+impl RedisSink {
+    async fn publish_counting(&mut self, batch: &[Arc<Event>], acked: &mut usize) -> Result<(), Stop> {
+        let mut chunk = Chunk::default();
+        for event in batch {
+            let Some(session) = &mut self.session else {
+                return Err(Stop::Reconnect { reason: format!("{}: not connected", self.config.url) });
+            };
+            let message = event.to_json();
+            let too_large = message.len() > session.max_message_bytes;
+            if too_large || !chunk.has_room(message.len(), self.config.pipeline_bytes) {
+                chunk.send(&self.config, session, acked).await?;
+            }
+            if too_large {
+                let reason = format!("{} bytes of JSON, at most {} are taken", message.len(), session.max_message_bytes);
+                return Err(Stop::Reject { code: "MESSAGE_TOO_LARGE".to_owned(), reason });
+            }
+            chunk.push(&self.config.channel, &message);
+        }
+        match &mut self.session {
+            Some(session) => chunk.send(&self.config, session, acked).await,
+            None => Ok(()),
+        }
+    }
+}
+
+#[derive(Default)]
+struct Chunk {
+    pipeline: Pipeline,
+    bytes: usize,
+}
+
+impl Chunk {
+    fn has_room(&self, bytes: usize, limit: usize) -> bool {
+        self.pipeline.is_empty() || self.bytes + bytes <= limit
+    }
+
+    fn push(&mut self, channel: &str, message: &str) {
+        self.pipeline.cmd("PUBLISH").arg(channel).arg(message);
+        self.bytes += message.len();
+    }
+
+    async fn send(&mut self, config: &RedisConfig, session: &mut Session, acked: &mut usize) -> Result<(), Stop> {
+        let Self { pipeline, .. } = std::mem::take(self);
+        if pipeline.is_empty() {
+            return Ok(());
+        }
+        match session.connection.send_packed_commands(&pipeline, 0, pipeline.len()).await {
+            Ok(answers) => count(config, answers, acked),
+            Err(error) => Err(fault::lost(config, &error)),
+        }
+    }
+}
+
+// Adds to `acked` each message that Redis answered with its number of receivers, up to the first that it did not.
+fn count(config: &RedisConfig, answers: Vec<Value>, acked: &mut usize) -> Result<(), Stop> {
+    let receivers = metrics::counter!("drivetap_redis_receivers_total", "channel" => config.channel.clone());
+    for answer in answers {
+        match answer {
+            Value::Int(n) => {
+                *acked += 1;
+                receivers.increment(u64::try_from(n).unwrap_or_default());
+            }
+            Value::ServerError(error) => return Err(fault::refused(config, &error)),
+            _ => return Err(Stop::Reconnect { reason: format!("{}: PUBLISH was not answered with a number", config.url) }),
+        }
+    }
+    Ok(())
+}
+
+fn client(config: &RedisConfig) -> Result<Client, NotReady> {
+    let never = |error: RedisError| NotReady::Never(fault::not_connected(config, &error));
+    let (host, port) = (config.url.host(), config.url.port());
+    let address = if config.url.tls() {
+        // redis-rs panics without one.
+        if CryptoProvider::get_default().is_none() {
+            return Err(NotReady::Never(
+                "no TLS provider: call rustls::crypto::ring::default_provider().install_default() before".to_owned(),
+            ));
+        }
+        ConnectionAddr::TcpTls { host, port, insecure: false, tls_params: None }
+    } else {
+        ConnectionAddr::Tcp(host, port)
+    };
+    let mut login =
+        RedisConnectionInfo::default().set_db(config.url.database().into()).set_lib_name("drivetap", env!("CARGO_PKG_VERSION"));
+    if let Some(username) = config.username() {
+        login = login.set_username(username);
+    }
+    if let Some(password) = config.password() {
+        login = login.set_password(password.expose_secret());
+    }
+    let info = address.into_connection_info().map_err(never)?;
+    let info = info.set_redis_settings(login).set_tcp_settings(TcpSettings::default().set_nodelay(true));
+    let Some(ca_pem) = &config.ca_pem else {
+        return Client::open(info).map_err(never);
+    };
+    if !config.url.tls() {
+        return Err(NotReady::Never(format!("{}: an authority is of use with rediss:// only", config.url)));
+    }
+    if !matches!(CertificateDer::pem_slice_iter(ca_pem).next(), Some(Ok(_))) {
+        return Err(NotReady::Never(format!("{}: the authority's file holds no PEM certificate", config.url)));
+    }
+    Client::build_with_tls(info, TlsCertificates { client_tls: None, root_cert: Some(ca_pem.clone()) }).map_err(never)
+}
+
+async fn open(config: &RedisConfig, client: &Client) -> Result<Session, RedisError> {
+    // The limit on the whole of it is the caller's.
+    let limits = AsyncConnectionConfig::new().set_connection_timeout(None).set_response_timeout(Some(config.response_timeout));
+    let mut connection = client.get_multiplexed_async_connection_with_config(&limits).await?;
+    // A message above this is answered by closing the connection: without the limit it would be offered again for ever.
+    let asked: Result<Vec<String>, _> =
+        redis::cmd("CONFIG").arg("GET").arg("proto-max-bulk-len").query_async(&mut connection).await;
+    let server_limit = match asked {
+        Ok(answer) => answer.get(1).and_then(|bytes| bytes.parse().ok()),
+        Err(error) if fault::keeps_its_configuration(&error) => None,
+        Err(error) => return Err(error),
+    };
+    let max_message_bytes = server_limit.map_or(config.max_message_bytes, |limit| config.max_message_bytes.min(limit));
+    Ok(Session { connection, max_message_bytes })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_redis_answered_before_its_first_error_is_acknowledged_and_no_more() {
+        let config = RedisConfig::new("redis://h".parse().unwrap(), "drive-events");
+        for (answers, prefix, stopped) in [
+            ("*0\r\n", 0, false),
+            ("*3\r\n:1\r\n:0\r\n:2\r\n", 3, false),
+            ("*4\r\n:1\r\n:0\r\n-LOADING in memory\r\n:1\r\n", 2, true),
+            ("*2\r\n+QUEUED\r\n:1\r\n", 0, true),
+        ] {
+            let Ok(Value::Array(answers)) = redis::parse_redis_value(answers.as_bytes()) else { panic!("{answers:?}") };
+            let mut acked = 0;
+            assert_eq!(count(&config, answers, &mut acked).is_err(), stopped);
+            assert_eq!(acked, prefix);
+        }
+    }
+}
