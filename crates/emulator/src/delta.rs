@@ -5,7 +5,7 @@ use tokio::time::Instant;
 
 use crate::{
     model::{Drive, Item},
-    switches::{Ancestors, Switches, Tombstones},
+    switches::{Ancestors, Switches, Tombstones, within_a_century},
 };
 
 /// Where a delta request continues. Its text is opaque to clients and holds `%3B`, as Graph's do: a client that decodes
@@ -94,7 +94,7 @@ impl Token {
 
 /// Answers a delta request.
 pub(crate) fn page(drive: &Drive, query: Query, switches: &Switches, now: Instant) -> Result<Page, Expired> {
-    let head = drive.visible_head(switches.delta_lag, now);
+    let head = drive.visible_head(within_a_century(switches.delta_lag), now);
     let page_size = query.top.unwrap_or(u16::MAX).min(switches.page_size).max(1);
     let (since, blind, progress) = match query.start {
         Start::Latest => {

@@ -27,6 +27,11 @@ use crate::{
     world::{Parting, World},
 };
 
+/// The longest that a shutdown waits for connections to end. What is left then is aborted.
+const PARTING: Duration = Duration::from_secs(5);
+/// While a shutdown waits for requests that are being answered.
+const HANG_UP_AGAIN: Duration = Duration::from_millis(50);
+
 /// How an emulator starts.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -283,13 +288,22 @@ impl Emulator {
         &self.service
     }
 
-    /// Closes every connection, gives the port back, and waits until nothing of it runs any more.
+    /// Closes every connection, gives the port back, and waits until all of them have ended, 5 s at most. Dropping the
+    /// future is as dropping the emulator.
     pub async fn shutdown(mut self) {
         self.service.stop.cancel();
-        // The engine's own tasks end with their sessions, and its connections with their lines.
+        // The engine's own tasks end with their sessions, and those with their connections.
         self.io.close().await;
-        self.service.lines.hang_up_all();
-        while self.tasks.join_next().await.is_some() {}
+        let deadline = Instant::now() + PARTING;
+        while (!self.tasks.is_empty() || !self.service.lines.is_empty()) && Instant::now() < deadline {
+            // Again, because a connection may have come in at the last moment.
+            self.service.lines.hang_up_all();
+            if self.tasks.is_empty() {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            } else {
+                drop(tokio::time::timeout(HANG_UP_AGAIN, self.tasks.join_next()).await);
+            }
+        }
     }
 }
 

@@ -46,7 +46,7 @@
 //! # Bounds
 //!
 //! Everything is in memory and bounded: [items and tombstones](Limits) a drive, 10,000 requests in the log, 1,024 faults,
-//! 100,000 signals that wait for their delay, 1,024 frames that wait for a slow socket, 50,000 endpoints, 8,192
+//! 100,000 signals that wait for their delay, 1,024 frames that wait for a slow socket, 50,000 endpoints, 32,768
 //! connections. What is said about the full one stands where it is declared. A drive's change log holds each item once,
 //! at its latest change, so it grows with the items and never with the changes.
 //!

@@ -1,6 +1,6 @@
 //! The socket.io service: websocket only, `/socket.io/`, one namespace.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     extract::{ConnectInfo, Request, State},
@@ -25,6 +25,11 @@ const NAMESPACE: &str = "/notifications";
 /// Frames that wait for one slow socket; beyond, notifications to it are dropped and counted.
 const BUFFERED_FRAMES: usize = 1_024;
 
+/// What a client may send at once, in bytes: nothing that it has to say is as long.
+const MAX_MESSAGE: usize = 64 * 1024;
+/// How long a websocket may stay outside every namespace: long, so that a silent namespace stays silent.
+const UNJOINED: Duration = Duration::from_secs(600);
+
 /// The socket.io server, as a layer for the router and a handle to end it.
 pub(crate) fn layer(config: &Config) -> (SocketIoLayer, SocketIo) {
     SocketIo::builder()
@@ -32,6 +37,9 @@ pub(crate) fn layer(config: &Config) -> (SocketIoLayer, SocketIo) {
         .ping_interval(config.ping_interval)
         .ping_timeout(config.ping_timeout)
         .max_buffer_size(BUFFERED_FRAMES)
+        .ws_max_message_size(MAX_MESSAGE)
+        .ws_max_frame_size(MAX_MESSAGE)
+        .connect_timeout(UNJOINED)
         .build_layer()
 }
 
@@ -104,7 +112,7 @@ pub(crate) async fn guard(
         (number, world.faults.take(Route::Socket))
     });
     if let Some(fault) = &fault {
-        tokio::time::sleep(std::time::Duration::from_millis(fault.delay_ms)).await;
+        tokio::time::sleep(Duration::from_millis(fault.delay_ms)).await;
     }
     let refused = match fault.map(|fault| fault.answer) {
         Some(Answer::Hang) => std::future::pending().await,

@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize};
 /// How the emulated service behaves. Every field can be changed while it runs ([`Emulator::switch`](crate::Emulator::switch)
 /// or `POST /control/switches`); the defaults are Graph on a good day.
 ///
+/// Durations beyond a century are taken as one.
+///
 /// As JSON, durations are milliseconds and their keys end in `_ms`: `{"delta_lag_ms":3000,"expiry":"silent"}`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -85,6 +87,11 @@ impl Default for Switches {
     }
 }
 
+/// A duration that can be added to any moment of the clock.
+pub(crate) fn within_a_century(duration: Duration) -> Duration {
+    duration.min(Duration::from_secs(100 * 365 * 24 * 3_600))
+}
+
 /// How the second argument of the `notification` event is spelled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -124,7 +131,7 @@ pub enum Handshake {
     ConnectError(String),
     /// The upgrade succeeds, then nothing: no `0{…}`, no ping.
     SilentUpgrade,
-    /// `40/notifications` is never answered; pings go on.
+    /// `40/notifications` is not answered for ten minutes; pings go on.
     SilentNamespace,
 }
 

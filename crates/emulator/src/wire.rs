@@ -25,7 +25,7 @@ use tokio::{
 };
 
 /// Connections at once. One more is accepted and closed: a client sees a hang-up, never a queue.
-const MAX_LINES: usize = 8_192;
+const MAX_LINES: usize = 32_768;
 /// Bytes that a stalled connection takes without sending them, as a kernel's buffer would.
 const MAX_BACKLOG: usize = 256 * 1024;
 /// Frames that wait to be spoken into one connection.
@@ -152,6 +152,10 @@ impl Lines {
         let mut list = lock(&self.0.list).clone();
         list.retain(Line::is_websocket);
         list
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        lock(&self.0.list).is_empty()
     }
 
     /// Ends every connection, the stalled ones too.

@@ -19,7 +19,7 @@ use crate::{
     journal::{Journal, Stats},
     model::{self, Change, ChangeError, Drive, NewDrive, comparable},
     resource::Resource,
-    switches::{Expiry, Switches},
+    switches::{Expiry, Switches, within_a_century},
 };
 
 /// Signals that wait for their delay; beyond, they are dropped and counted.
@@ -158,7 +158,7 @@ impl World {
 
     /// Schedules signals for a drive, changed or not.
     pub(crate) fn signal(&mut self, drive: &str, count: u32, now: Instant) {
-        let due = now + self.switches.signal_delay;
+        let due = now + within_a_century(self.switches.signal_delay);
         for _ in 0..count {
             if self.schedule.len() >= MAX_SCHEDULED {
                 self.counts.dropped += 1;
@@ -176,7 +176,7 @@ impl World {
         if self.switches.second_get_invalidates {
             self.expire_endpoints(now, |old| old.drive == drive && old.account == account);
         }
-        let lifetime = self.switches.endpoint_lifetime;
+        let lifetime = within_a_century(self.switches.endpoint_lifetime);
         let endpoint = Endpoint {
             id: Uuid::new_v4(),
             drive,

@@ -58,6 +58,16 @@ async fn switches_change_by_key_and_unknown_ones_are_refused() {
     let now = post(&emulator, "/switches", &given).await.json();
     assert_eq!((&now["delta_lag_ms"], &now["page_size"]), (&json!(1_500), &json!(200)));
     assert_eq!(emulator.switches().delta_lag, Duration::from_millis(1_500));
+    let eternal =
+        json!({ "handshake": "normal", "delta_lag_ms": u64::MAX, "signal_delay_ms": u64::MAX, "endpoint_lifetime_ms": u64::MAX });
+    assert_eq!(post(&emulator, "/switches", &eternal).await.status, 200);
+    let url = notification_url(&emulator, "/me/drive").await;
+    let mut socket = Socket::listen(&url).await;
+    emulator.drive(ME_DRIVE).unwrap().create("/", "a.txt").unwrap();
+    assert!(socket.silent_for(Duration::from_millis(50)).await, "a delay without end is one");
+    let empty = get(&format!("{}/me/drive/root/delta", emulator.base_url())).await.json();
+    assert_eq!(empty["value"], json!([]));
+
     let refused = post(&emulator, "/switches", &json!({ "delta_lag": 1 })).await;
     assert_eq!(refused.status, 400);
     assert!(refused.body.contains("delta_lag_ms"), "it names what there is: {}", refused.body);

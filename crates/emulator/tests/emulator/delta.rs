@@ -7,7 +7,7 @@ use drivetap_emulator::{
 };
 use serde_json::{Value, json};
 
-use crate::support::{Reply, get, get_with};
+use crate::support::{Reply, get, get_with, keys};
 
 async fn started(limits: Limits) -> (Emulator, DriveHandle) {
     let emulator = Emulator::start(Config { limits, ..Config::default() }).await.unwrap();
@@ -91,9 +91,8 @@ async fn items_have_the_properties_that_graph_gives_them_and_no_others() {
     let file = drive.create("/Plans", "Täglich & 100%.xlsx").unwrap();
     let (items, _, link) = walk(&delta_url(&emulator)).await;
     let shown = items.iter().find(|item| item["id"] == file.as_str()).unwrap();
-    let keys: Vec<_> = shown.as_object().unwrap().keys().map(String::as_str).collect();
     assert_eq!(
-        keys,
+        keys(shown),
         [
             "@microsoft.graph.downloadUrl",
             "createdBy",

@@ -6,16 +6,12 @@ use drivetap_emulator::{
     Account, Answer, Config, DriveIdSpelling, DriveKind, Emulator, Fault, GROUP, LIST, ME_DRIVE, NewDrive, PERSONAL_DRIVE, Route,
     SITE, Seed, StartError,
 };
-use serde_json::{Value, json};
+use serde_json::json;
 
-use crate::support::{eventually, get, get_with, send};
+use crate::support::{eventually, get, get_with, keys, send};
 
 async fn emulator() -> Emulator {
     Emulator::start(Config::default()).await.unwrap()
-}
-
-fn keys(value: &Value) -> Vec<&str> {
-    value.as_object().unwrap().keys().map(String::as_str).collect()
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::support::{Socket, eventually, get, notification_url, send};
+use crate::support::{Socket, eventually, get, keys, notification_url, send};
 use drivetap_emulator::{
     Config, Emulator, Expiry, Fault, Handshake, ME_DRIVE, PERSONAL_DRIVE, Payload, Route, SocketFault, StaleUrl,
 };
@@ -90,8 +90,7 @@ async fn every_shape_of_the_payload_can_be_had() {
     emulator.switch(|switches| switches.payload = Payload::Flat);
     drive.signal(1);
     let flat = inner(socket.signal().await);
-    let keys: Vec<_> = flat.as_object().unwrap().keys().map(String::as_str).collect();
-    assert_eq!(keys, ["clientState", "resource", "subscriptionExpirationDateTime", "subscriptionId", "userId"]);
+    assert_eq!(keys(&flat), ["clientState", "resource", "subscriptionExpirationDateTime", "subscriptionId", "userId"]);
 
     emulator.switch(|switches| switches.payload = Payload::Object);
     drive.signal(1);
@@ -99,12 +98,14 @@ async fn every_shape_of_the_payload_can_be_had() {
 }
 
 #[tokio::test]
-async fn polling_is_refused() {
+async fn polling_and_older_protocols_are_refused() {
     let emulator = emulator().await;
     let url = notification_url(&emulator, "/me/drive").await;
     let query = url.split_once('?').unwrap().1;
-    let polling = format!("{}/socket.io/?EIO=4&transport=polling&{query}", emulator.origin());
-    assert_eq!(send("GET", &polling, &[], "").await.unwrap().status, 400);
+    for (protocol, transport) in [(4, "polling"), (3, "websocket"), (3, "polling")] {
+        let url = format!("{}/socket.io/?EIO={protocol}&transport={transport}&{query}", emulator.origin());
+        assert_eq!(send("GET", &url, &[], "").await.unwrap().status, 400, "EIO={protocol} {transport}");
+    }
 }
 
 #[tokio::test]
@@ -258,8 +259,8 @@ async fn shutdown_ends_every_connection_and_gives_the_port_back() {
     emulator.shutdown().await;
     while socket.next().await.is_some() {}
     assert!(hanging.await.unwrap(), "no answer, and no wait either");
-    let port = origin.strip_prefix("http://").unwrap().to_owned();
-    tokio::net::TcpListener::bind(&port).await.unwrap();
+    let port = origin.strip_prefix("http://").unwrap();
+    tokio::net::TcpListener::bind(port).await.unwrap();
 }
 
 #[tokio::test]

@@ -57,6 +57,13 @@ pub(crate) async fn send(method: &str, url: &str, headers: &[(&str, &str)], body
     })
 }
 
+/// An object's keys, sorted: JSON gives their order no meaning.
+pub(crate) fn keys(value: &Value) -> Vec<&str> {
+    let mut keys: Vec<_> = value.as_object().expect("an object").keys().map(String::as_str).collect();
+    keys.sort_unstable();
+    keys
+}
+
 /// A GET as a well-behaved client sends it.
 pub(crate) async fn get(url: &str) -> Reply {
     get_with(url, &[("deltaExcludeParent", "true")]).await
