@@ -1,1 +1,30 @@
-//! The pipeline from Graph and socket.io to sinks, and the facade for library users.
+//! The pipeline: performs what [`drivetap_core::Feed`] decides, and delivers its events to sinks.
+//!
+//! This crate is also the facade for library users: a [`Pipeline`] is built from the parts that the features select.
+//!
+//! | feature | brings |
+//! |---|---|
+//! | `reqwest` | Graph over HTTPS |
+//! | `rust-socketio` | the transport over the crate of that name |
+//! | `stdout`, `kafka`, `redis` | a sink each |
+//! | `redb` | cursors in a file |
+
+mod pipeline;
+mod report;
+mod settings;
+mod status;
+mod store;
+
+pub use pipeline::{BuildError, Handle, Pipeline, PipelineBuilder, RunError};
+pub use report::{Counts, Report, SinkReport};
+pub use settings::{DeadLetters, Role, SinkSettings};
+pub use status::{FeedStatus, PipelineStatus, SinkState, SinkStatus};
+pub use store::{Epoch, MemoryStore, Store, StoreError};
+
+#[cfg(feature = "kafka")]
+pub use drivetap_sink_kafka as sink_kafka;
+#[cfg(feature = "redis")]
+pub use drivetap_sink_redis as sink_redis;
+#[cfg(feature = "stdout")]
+pub use drivetap_sink_stdout as sink_stdout;
+pub use {drivetap_core as core, drivetap_graph as graph, drivetap_sink as sink, drivetap_transport as transport};

@@ -1,0 +1,67 @@
+use drivetap_core::FeedId;
+use drivetap_core::feed::Status;
+
+use crate::report::Counts;
+
+/// What an operator sees of a running pipeline: for readiness, metrics and pages.
+#[derive(Clone, Debug, Default)]
+pub struct PipelineStatus {
+    /// Whether shutdown has begun.
+    pub draining: bool,
+    /// The feeds that run.
+    pub feeds: Vec<FeedStatus>,
+    /// Subscriptions whose drive is not known yet, with the reason.
+    pub unresolved: Vec<(String, String)>,
+    /// The sinks, in the order in which they were added.
+    pub sinks: Vec<SinkStatus>,
+}
+
+impl PipelineStatus {
+    /// Not draining, and at least one subscription has a session.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        use drivetap_core::feed::LaneState;
+        !self.draining && self.feeds.iter().flat_map(|feed| &feed.status.lanes).any(|lane| lane.state == LaneState::Up)
+    }
+}
+
+/// A feed and what it is doing.
+#[derive(Clone, Debug)]
+pub struct FeedStatus {
+    /// Which.
+    pub feed: FeedId,
+    /// What it says of itself.
+    pub status: Status,
+}
+
+/// A sink and what it is doing.
+#[derive(Clone, Debug)]
+pub struct SinkStatus {
+    /// Its name.
+    pub name: String,
+    /// What it is doing.
+    pub state: SinkState,
+    /// Bytes of events queued or on their way.
+    pub queued_bytes: usize,
+    /// Signals that wait.
+    pub waiting_signals: usize,
+    /// What became of events so far.
+    pub counts: Counts,
+}
+
+/// What a sink is doing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SinkState {
+    /// Not connected yet, or again.
+    Connecting {
+        /// Why the last attempt failed.
+        problem: Option<String>,
+    },
+    /// Publishing.
+    Ready,
+    /// Something stands in the way that no reconnect ends; what a person does about it.
+    Held {
+        /// What it is.
+        what: String,
+    },
+}
