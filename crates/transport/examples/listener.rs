@@ -1,0 +1,17 @@
+//! Prints the notifications of a notificationUrl, in the shape of Graph's JavaScript sample: `NOTIFICATION_URL=… cargo run --example listener`.
+
+use drivetap_core::{NotificationHosts, NotificationUrl};
+use drivetap_transport::{Listener, RustSocketIo, RustSocketIoConfig};
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let url = NotificationUrl::parse(&std::env::var("NOTIFICATION_URL")?, &NotificationHosts::default())?;
+    let transport = RustSocketIo::new(&RustSocketIoConfig::default())?;
+    Listener::new(&transport, &url)
+        .on_connect(|| eprintln!("connected"))
+        .on_notification(|notification| println!("{notification:?}"))
+        .on_end(|ended| eprintln!("{ended}"))
+        .run(async { drop(tokio::signal::ctrl_c().await) })
+        .await?;
+    Ok(())
+}

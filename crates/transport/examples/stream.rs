@@ -1,0 +1,17 @@
+//! Prints the notifications of a notificationUrl, read as a stream: `NOTIFICATION_URL=… cargo run --example stream`.
+
+use drivetap_core::{NotificationHosts, NotificationUrl};
+use drivetap_transport::{Limits, RustSocketIo, RustSocketIoConfig, Transport};
+use futures_util::StreamExt;
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let url = NotificationUrl::parse(&std::env::var("NOTIFICATION_URL")?, &NotificationHosts::default())?;
+    let transport = RustSocketIo::new(&RustSocketIoConfig::default())?;
+    let mut notifications = transport.open(&url, &Limits::default()).await?.into_stream();
+    eprintln!("connected to {url}");
+    while let Some(notification) = notifications.next().await {
+        println!("{:?}", notification?);
+    }
+    Ok(())
+}

@@ -1,0 +1,8 @@
+//! The transports against servers that keep the contract, and servers that do not.
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "helpers of tests")]
+
+mod contract;
+mod faults;
+mod forms;
+mod server;
+mod tls;
