@@ -68,7 +68,7 @@ pub(crate) async fn serve(
     let route = if login { Some(Route::Token) } else { asked.as_ref().ok().map(|asked| asked.route) };
 
     let (number, fault) = service.with(|world| {
-        let number = world.journal.open(noted(&parts, route, world));
+        let number = world.journal.open(noted(&parts, route, &line, world));
         (number, route.and_then(|route| world.faults.take(route)))
     });
     let reply = match meet(&service, &line, fault, &parts, asked.as_ref().ok()).await {
@@ -93,7 +93,7 @@ pub(crate) async fn serve(
 }
 
 /// Writes a request down.
-pub(crate) fn noted(parts: &Parts, route: Option<Route>, world: &World) -> Request {
+pub(crate) fn noted(parts: &Parts, route: Option<Route>, line: &Line, world: &World) -> Request {
     const OF_INTEREST: [&str; 5] = ["content-type", "user-agent", "client-request-id", "deltaexcludeparent", "prefer"];
     let bearer = bearer(&parts.headers);
     let account = bearer.as_ref().and_then(|bearer| world.accounts.of(bearer, Instant::now()));
@@ -103,6 +103,7 @@ pub(crate) fn noted(parts: &Parts, route: Option<Route>, world: &World) -> Reque
     });
     Request {
         number: 0,
+        connection: line.id(),
         at: Timestamp::now(),
         route,
         method: parts.method.to_string(),

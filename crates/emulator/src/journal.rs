@@ -15,6 +15,8 @@ const MAX_REQUESTS: usize = 10_000;
 pub struct Request {
     /// Counts from 1 over the emulator's life.
     pub number: u64,
+    /// Which connection it came on, counted from 0: two requests with one number shared it.
+    pub connection: u64,
     /// When its head had been read.
     pub at: Timestamp,
     /// What it was for; `None` for a path that is not Graph's.

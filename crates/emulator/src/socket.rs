@@ -108,7 +108,7 @@ pub(crate) async fn guard(
     }
     let (parts, body) = request.into_parts();
     let (number, fault) = service.with(|world| {
-        let number = world.journal.open(graph::noted(&parts, Some(Route::Socket), world));
+        let number = world.journal.open(graph::noted(&parts, Some(Route::Socket), &line, world));
         (number, world.faults.take(Route::Socket))
     });
     if let Some(fault) = &fault {

@@ -184,6 +184,8 @@ async fn every_scripted_answer_arrives_and_then_the_truth() {
     let before = tokio::time::Instant::now();
     assert_eq!(get(&url).await.status, 200);
     assert!(before.elapsed() >= Duration::from_millis(120));
+    let connections: std::collections::BTreeSet<_> = emulator.requests().iter().map(|request| request.connection).collect();
+    assert_eq!(connections.len(), emulator.requests().len(), "this client opens a connection for each request");
     let statuses: Vec<_> = emulator.requests().iter().map(|request| request.status).collect();
     assert_eq!(statuses.len(), 10);
     assert_eq!(statuses.iter().filter(|status| status.is_none()).count(), 1, "the reset one has no status");
