@@ -22,7 +22,10 @@ pub struct KafkaConfig {
     /// librdkafka's keys, [as it spells them](https://github.com/confluentinc/librdkafka/blob/v2.12.1/CONFIGURATION.md). They override
     /// drivetap's defaults: `enable.idempotence=true`, `acks=all`, `linger.ms=5`, `compression.type=zstd`,
     /// `partitioner=murmur2_random` (as Java's clients partition), `socket.keepalive.enable=true`, `allow.auto.create.topics=false`,
-    /// and, where TLS is used, `ssl.ca.location=probe` (the system's authorities).
+    /// `topic.metadata.propagation.max.ms=5000`, `client.id=drivetap`, and, where TLS is used, `ssl.ca.location=probe` (the system's authorities).
+    ///
+    /// For a topic with a small `max.message.bytes`, set `batch.size` below it: the broker refuses a larger batch as a whole, whose
+    /// records then go one by one.
     ///
     /// With `acks` below `all`, "durable" means no more than what the broker then promises. `enable.idempotence=false` keeps the
     /// order by sending one record at a time. Keys that would break what a sink promises are refused, see [`InvalidConfig::Reserved`].
@@ -109,7 +112,9 @@ impl KafkaConfig {
                 client.set(names[0], *value);
             }
         }
-        if !self.is_idempotent() && !LINGER.iter().any(|key| self.librdkafka.contains_key(*key)) {
+        if self.is_idempotent() {
+            client.set("enable.gapless.guarantee", "true");
+        } else if !LINGER.iter().any(|key| self.librdkafka.contains_key(*key)) {
             // Records go one by one: there is no company to wait for.
             client.set(LINGER[0], "0");
         }
@@ -119,7 +124,6 @@ impl KafkaConfig {
         client.extend(self.librdkafka.clone());
         client
             .set("bootstrap.servers", &self.bootstrap_servers)
-            .set("enable.gapless.guarantee", self.is_idempotent().to_string())
             .set("message.timeout.ms", "0")
             // Twice what is ever in flight: a record counts until its delivery report was let go.
             .set("queue.buffering.max.messages", bounded(self.in_flight_messages.get().saturating_mul(2)))
@@ -208,6 +212,8 @@ const DEFAULTS: &[(&[&str], &str)] = &[
     (&["partitioner"], "murmur2_random"),
     (&["socket.keepalive.enable"], "true"),
     (&["allow.auto.create.topics"], "false"),
+    // How long a topic that was deleted may just be slow to be seen.
+    (&["topic.metadata.propagation.max.ms"], "5000"),
 ];
 
 // librdkafka's OpenSSL is vendored and knows no system's certificates unless told to look for them.

@@ -1,5 +1,5 @@
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use rdkafka::config::RDKafkaLogLevel;
@@ -25,13 +25,14 @@ pub(crate) struct Producer {
 
 impl Producer {
     /// Starts librdkafka and asks the cluster for the topic: one attempt within `connect_timeout`. Blocks. Ends early once `abandoned`.
-    pub(crate) fn open(config: &KafkaConfig, client: &ClientConfig, abandoned: &AtomicBool) -> Result<Self, Refusal> {
-        let native: ThreadedProducer<Watcher> = client.create_with_context(Watcher::default()).map_err(|error| {
+    pub(crate) fn open(config: &Arc<KafkaConfig>, client: &ClientConfig, abandoned: &AtomicBool) -> Result<Self, Refusal> {
+        let watcher = Watcher { config: Arc::clone(config), ledger: Ledger::default(), trouble: Mutex::default() };
+        let native: ThreadedProducer<Watcher> = client.create_with_context(watcher).map_err(|error| {
             let words = match error {
                 KafkaError::ClientCreation(words) => words,
                 other => other.to_string(),
             };
-            Refusal::Config(format!("librdkafka: {}", config.redact(&plain(&words))))
+            Refusal::Config(format!("librdkafka: {}", plain(config, &words)))
         })?;
         let producer = Self { native, topic: config.topic.clone() };
         producer.find_topic(config, abandoned)?;
@@ -54,7 +55,7 @@ impl Producer {
 
     /// Why the producer can never be used again, if that is so.
     pub(crate) fn fatal(&self) -> Option<(RDKafkaErrorCode, String)> {
-        self.native.client().fatal_error().map(|(code, words)| (code, plain(&words)))
+        self.native.client().fatal_error().map(|(code, words)| (code, plain(&self.watcher().config, &words)))
     }
 
     /// The most telling error since [`forget_trouble`](Self::forget_trouble).
@@ -76,9 +77,10 @@ impl Producer {
     fn find_topic(&self, config: &KafkaConfig, abandoned: &AtomicBool) -> Result<(), Refusal> {
         let servers = &config.bootstrap_servers;
         let deadline = Instant::now() + config.connect_timeout;
+        let mut patience = Duration::from_millis(250);
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
-            let metadata = self.native.client().fetch_metadata(Some(&self.topic), Timeout::After(left.min(PATIENCE)));
+            let metadata = self.native.client().fetch_metadata(Some(&self.topic), Timeout::After(left.min(patience)));
             let answer = answer_about(&self.topic, &metadata);
             let Err(code) = answer else { return Ok(()) };
             if let Some(what) = missing(config, code) {
@@ -86,9 +88,12 @@ impl Producer {
             }
             let trouble = self.watcher().trouble();
             if left.is_zero() || abandoned.load(Ordering::Relaxed) || trouble.as_ref().is_some_and(Trouble::will_stay) {
-                let words = trouble.as_ref().map_or_else(|| code.to_string(), |trouble| trouble.words.clone());
-                return Err(Refusal::Trouble(format!("Kafka at {servers} is not reachable: {}", config.redact(&words))));
+                return Err(Refusal::Trouble(match trouble.as_ref() {
+                    Some(trouble) => format!("{}: {}", trouble.headline(servers), trouble.words),
+                    None => format!("Kafka at {servers} does not answer: {code}"),
+                }));
             }
+            patience = (patience * 2).min(PATIENCE);
         }
     }
 
@@ -111,8 +116,8 @@ fn answer_about(topic: &str, metadata: &KafkaResult<Metadata>) -> Result<(), RDK
 }
 
 /// What librdkafka calls back: reports, errors, log lines. Runs on the producer's own thread.
-#[derive(Default)]
 struct Watcher {
+    config: Arc<KafkaConfig>,
     ledger: Ledger,
     trouble: Mutex<Option<Trouble>>,
 }
@@ -127,10 +132,24 @@ impl Trouble {
     fn will_stay(&self) -> bool {
         weight(self.code) == 3
     }
+
+    fn headline(&self, servers: &str) -> String {
+        match self.code {
+            RDKafkaErrorCode::SSL if self.words.contains("certificate verify failed") => {
+                format!("the certificate of Kafka at {servers} is not trusted (its authority, its host name or its dates)")
+            }
+            RDKafkaErrorCode::SSL => format!("no TLS with Kafka at {servers}"),
+            RDKafkaErrorCode::Authentication | RDKafkaErrorCode::SaslAuthenticationFailed => {
+                format!("Kafka at {servers} refuses the sign-in")
+            }
+            RDKafkaErrorCode::UnsupportedSASLMechanism => format!("Kafka at {servers} has no such way to sign in"),
+            _ => format!("Kafka at {servers} is not reachable"),
+        }
+    }
 }
 
 impl Watcher {
-    fn trouble(&self) -> std::sync::MutexGuard<'_, Option<Trouble>> {
+    fn trouble(&self) -> MutexGuard<'_, Option<Trouble>> {
         self.trouble.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -145,8 +164,10 @@ impl ProducerContext for Watcher {
 
 impl ClientContext for Watcher {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, line: &str) {
-        let line = plain(line);
+        let line = plain(&self.config, line);
         match level {
+            // That it calls `enable.gapless.guarantee` experimental is no news, and nothing to act on.
+            _ if facility == "CONFWARN" && line.contains("enable.gapless.guarantee") => {}
             RDKafkaLogLevel::Emerg | RDKafkaLogLevel::Alert | RDKafkaLogLevel::Critical | RDKafkaLogLevel::Error => {
                 tracing::error!(target: LOG, facility, "{line}");
             }
@@ -165,7 +186,7 @@ impl ClientContext for Watcher {
         }
         let mut trouble = self.trouble();
         if trouble.as_ref().is_none_or(|known| weight(code) >= weight(known.code)) {
-            *trouble = Some(Trouble { code, words: plain(reason) });
+            *trouble = Some(Trouble { code, words: plain(&self.config, reason) });
         }
     }
 
@@ -193,9 +214,10 @@ fn code_of(error: &KafkaError) -> RDKafkaErrorCode {
     error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Fail)
 }
 
-// librdkafka's texts quote what a broker sent: one line of them, of bounded length, without control characters.
-fn plain(text: &str) -> String {
-    text.trim().chars().take(1_000).map(|c| if c.is_control() { ' ' } else { c }).collect()
+// librdkafka's texts quote what a broker sent and what was configured: one line of them, of bounded length, without control characters
+// and without secrets.
+fn plain(config: &KafkaConfig, text: &str) -> String {
+    config.redact(text).trim().chars().take(1_000).map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
 /// An attempt to open a producer, on a thread that may block.

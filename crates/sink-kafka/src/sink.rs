@@ -6,6 +6,7 @@ use drivetap_core::Event;
 use drivetap_sink::{NotReady, Outcome, Sink, Stop};
 use rdkafka::ClientConfig;
 use rdkafka::types::RDKafkaErrorCode;
+use tokio::task::coop::consume_budget;
 use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::timeout;
 
@@ -20,6 +21,8 @@ use crate::{InvalidConfig, KafkaConfig};
 /// "Acknowledged" is Kafka's `acks`: by default every in-sync replica has the record. A missing topic or permission is a
 /// [`Stop::Hold`] (at [`connect`](Sink::connect) a [`NotReady::Later`]) that names the command which makes it; a record that Kafka
 /// refuses for its size or content is a [`Stop::Reject`] with Kafka's code; everything else is a [`Stop::Reconnect`].
+/// [`publish`](Sink::publish) makes one attempt to connect by itself where the last producer had to be given up, so that it may follow a
+/// `Hold` or a `Reject` directly.
 ///
 /// [`close`](Sink::close) it: dropped, it blocks the thread for a moment while librdkafka ends its own.
 pub struct KafkaSink {
@@ -131,6 +134,8 @@ impl KafkaSink {
         let ledger = producer.ledger();
         ledger.open();
         for (nth, event) in batch.iter().enumerate() {
+            // A long batch is no reason to keep others from this thread.
+            consume_budget().await;
             let record = Record::new(event, self.config.mode);
             let size = record.size();
             let alone = nth < self.suspects || !self.config.is_idempotent();
@@ -226,7 +231,7 @@ impl KafkaSink {
             Some(what) => Stop::Hold { what },
             None => {
                 let words = fatal.map(|(_, words)| words).or_else(|| producer.trouble()).unwrap_or_default();
-                Stop::Reconnect { reason: self.config.redact(&format!("delivery to Kafka failed: {code} {words}")) }
+                Stop::Reconnect { reason: format!("delivery to Kafka failed: {code} {words}") }
             }
         };
         Outcome::stopped(acked, stop)
@@ -238,7 +243,7 @@ impl KafkaSink {
         self.suspects = self.suspects.saturating_sub(acked);
         let words = producer.trouble().unwrap_or_else(|| "the cluster gives no reason".to_owned());
         let reason = format!("Kafka acknowledged nothing for {:?}: {words}", self.config.delivery_timeout);
-        Outcome::stopped(acked, Stop::Reconnect { reason: self.config.redact(&reason) })
+        Outcome::stopped(acked, Stop::Reconnect { reason })
     }
 
     fn retire(&mut self, producer: Producer) {

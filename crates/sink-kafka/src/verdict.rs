@@ -59,20 +59,20 @@ pub(crate) fn is_consequence(code: RDKafkaErrorCode) -> bool {
 /// What a code about the topic or about permissions asks a person to do.
 pub(crate) fn missing(config: &KafkaConfig, code: RDKafkaErrorCode) -> Option<String> {
     let KafkaConfig { bootstrap_servers, topic, .. } = config;
-    let options = config.tool_options();
+    let cluster = format!("--bootstrap-server {bootstrap_servers}{}", config.tool_options());
     let principal = config.librdkafka.get("sasl.username").map_or("PRINCIPAL", String::as_str);
-    let acl = format!("kafka-acls.sh --bootstrap-server {bootstrap_servers}{options} --add --allow-principal User:{principal}");
+    let allow = format!("kafka-acls.sh {cluster} --add --allow-principal User:{principal}");
     match code {
-        RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic => Some(format!(
-            "topic `{topic}` does not exist; make it: kafka-topics.sh --bootstrap-server {bootstrap_servers}{options} --create \
-                 --topic {topic}"
-        )),
+        // The last is what records get that wait while their topic is deleted.
+        RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic | RDKafkaErrorCode::UnknownPartition => {
+            Some(format!("topic `{topic}` does not exist; make it: kafka-topics.sh {cluster} --create --topic {topic}"))
+        }
         RDKafkaErrorCode::TopicAuthorizationFailed => {
-            Some(format!("no permission to write to topic `{topic}`; give it: {acl} --producer --topic {topic}"))
+            Some(format!("no permission to write to topic `{topic}`; give it: {allow} --producer --topic {topic}"))
         }
         RDKafkaErrorCode::ClusterAuthorizationFailed => Some(format!(
-            "no permission for idempotent writes; give it: {acl} --operation IdempotentWrite --cluster (or set enable.idempotence to \
-             false: one record at a time)"
+            "no permission for idempotent writes; give it: {allow} --operation IdempotentWrite --cluster (or set \
+             enable.idempotence=false: one record at a time)"
         )),
         _ => None,
     }

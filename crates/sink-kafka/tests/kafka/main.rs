@@ -5,5 +5,6 @@ mod broker;
 mod contract;
 mod records;
 mod refusals;
+mod secrets;
 mod security;
 mod topics;

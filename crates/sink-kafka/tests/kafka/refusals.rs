@@ -35,6 +35,21 @@ async fn what_is_too_large_for_the_topic_is_found_among_its_neighbours_and_rejec
 }
 
 #[tokio::test]
+async fn what_was_on_its_way_behind_a_refused_record_does_not_overtake_it() {
+    // A dead letter leaves its stub in the event's place: it must come before what follows. Small batches, so that several are on their
+    // way at once; all of one partition; and this thread sleeps, so that it is not our quick reaction that holds them up.
+    let topic = new_topic("overtaking", 1, &[("max.message.bytes", "20000")]).await;
+    let (events, large) = with_one_of(100, 20, 30_000);
+    let mut sink = connected(plaintext(&topic, &[("compression.type", "none"), ("batch.size", "3000")])).await;
+    let mut rest = &events[..];
+    while rest.first().is_some_and(|event| event.id() != large) {
+        let (outcome, ()) = tokio::join!(sink.publish(rest), async { std::thread::sleep(Duration::from_millis(500)) });
+        rest = &rest[outcome.acked..];
+    }
+    in_order(&read_ids(&topic, 20).await, &ids(&events[..20]));
+}
+
+#[tokio::test]
 async fn a_batch_that_is_too_large_as_a_whole_goes_in_parts() {
     let topic = new_topic("whole", 1, &[("max.message.bytes", "5000")]).await;
     let events = events(40, 1);

@@ -41,7 +41,7 @@ async fn it_signs_in_by_every_password_mechanism() {
 async fn a_refused_password_is_said_at_once_and_not_repeated() {
     for mechanism in ["PLAIN", "SCRAM-SHA-256"] {
         let reason = later(sasl("t", mechanism, "hunter2-hunter2")).await;
-        assert!(reason.to_lowercase().contains("authentication"), "{reason}");
+        assert!(reason.contains("refuses the sign-in") && reason.to_lowercase().contains("authentication failed"), "{reason}");
         assert!(!reason.contains("hunter2"), "{reason}");
     }
 }
@@ -67,7 +67,7 @@ async fn an_authority_that_did_not_sign_is_refused_with_clear_words() {
         later(tls("t", &service("/tls/other_ca"))).await,
         later(with(config("/kafka/ssl", "t"), &[("security.protocol", "ssl")])).await,
     ] {
-        assert!(reason.contains("certificate verify failed") && reason.contains("ssl.ca.location"), "{reason}");
+        assert!(reason.contains("is not trusted") && reason.contains("ssl.ca.location"), "{reason}");
     }
 }
 
@@ -77,5 +77,5 @@ async fn a_certificate_for_another_host_is_refused_with_clear_words() {
     let port = service("/kafka/ssl").rsplit_once(':').unwrap().1.to_owned();
     let elsewhere = KafkaConfig { bootstrap_servers: format!("127.1:{port}"), ..tls("t", &service("/tls/ca")) };
     let reason = later(elsewhere).await;
-    assert!(reason.contains("certificate verify failed"), "{reason}");
+    assert!(reason.contains("is not trusted") && reason.contains("host name"), "{reason}");
 }

@@ -41,14 +41,11 @@ async fn a_topic_that_goes_away_is_held_and_goes_on_when_it_is_back() {
     assert_eq!(sink.publish(&events[..5]).await, Outcome::all(5));
     delete_topic(&topic).await;
     let start = Instant::now();
-    let mut outcome = sink.publish(&events[5..]).await;
-    if let Some(Stop::Reconnect { .. }) = outcome.stop {
-        // The broker may say first that it no longer leads the partition.
-        outcome = sink.publish(&events[5..]).await;
-    }
+    let outcome = sink.publish(&events[5..]).await;
     let Some(Stop::Hold { what }) = &outcome.stop else { panic!("{outcome:?}") };
     assert!(what.starts_with(&format!("topic `{topic}` does not exist; make it: kafka-topics.sh ")), "{what}");
-    assert!(start.elapsed() < Duration::from_secs(40), "{:?}", start.elapsed());
+    // By librdkafka's word, not by running out of time.
+    assert!(start.elapsed() < Duration::from_secs(14), "{:?}", start.elapsed());
     assert_eq!(outcome.acked, 0);
 
     make_topic(&topic, 1, &[]).await;
