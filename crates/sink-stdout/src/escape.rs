@@ -1,0 +1,55 @@
+use std::borrow::Cow;
+use std::fmt::Write as _;
+
+/// For a person: `\u{202e}` in place of each character that could drive a terminal, hide text or break the line.
+pub(crate) fn for_text(text: &str) -> Cow<'_, str> {
+    escaped(text, |out, c| {
+        let _ = write!(out, "{}", c.escape_unicode());
+    })
+}
+
+/// In JSON text: the same characters as JSON's own `\u202e`. They can stand inside strings only, so no value changes.
+pub(crate) fn for_json(json: &str) -> Cow<'_, str> {
+    // All of them are in the basic plane: four digits do.
+    escaped(json, |out, c| {
+        let _ = write!(out, "\\u{:04x}", u32::from(c));
+    })
+}
+
+fn escaped(text: &str, escape: impl Fn(&mut String, char)) -> Cow<'_, str> {
+    if !text.chars().any(is_harmful) {
+        return Cow::Borrowed(text);
+    }
+    let mut out = String::with_capacity(text.len() + 16);
+    for c in text.chars() {
+        if is_harmful(c) { escape(&mut out, c) } else { out.push(c) }
+    }
+    Cow::Owned(out)
+}
+
+// C0, DEL and C1; the bidirectional controls of Unicode's UAX #9; the two separators that are line ends outside of ASCII.
+fn is_harmful(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{2028}' | '\u{2029}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_could_drive_a_terminal_is_escaped_and_nothing_else() {
+        for (raw, text, json) in [
+            ("Ünïcode 文 😀 \\", "Ünïcode 文 😀 \\", "Ünïcode 文 😀 \\"),
+            ("a\u{1b}[2Jb", "a\\u{1b}[2Jb", "a\\u001b[2Jb"),
+            ("a\nb\u{7f}", "a\\u{a}b\\u{7f}", "a\\u000ab\\u007f"),
+            ("\u{9b}31m", "\\u{9b}31m", "\\u009b31m"),
+            ("exe\u{202e}gpj.txt", "exe\\u{202e}gpj.txt", "exe\\u202egpj.txt"),
+            ("\u{2066}x\u{2069}\u{200f}\u{61c}", "\\u{2066}x\\u{2069}\\u{200f}\\u{61c}", "\\u2066x\\u2069\\u200f\\u061c"),
+            ("a\u{2028}b", "a\\u{2028}b", "a\\u2028b"),
+        ] {
+            assert_eq!(for_text(raw), text);
+            assert_eq!(for_json(raw), json);
+        }
+    }
+}
