@@ -69,7 +69,8 @@ impl Error {
             // A place that is not dialled stays one until the configuration or Graph changes; so does a cursor of another base URL.
             Self::Subscription(_) | Self::ForeignCursor => Remedy::RetrySlowly { after: None },
         };
-        Failure { remedy, code: self.to_string() }
+        // Some of the words name a host that came from outside.
+        Failure { remedy, code: self.to_string().chars().take(200).collect() }
     }
 }
 
