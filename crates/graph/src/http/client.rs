@@ -40,6 +40,24 @@ const DELTA_EXCLUDE_PARENT: HeaderName = HeaderName::from_static("deltaexcludepa
 /// **Cancel safe:** a dropped future ends its request. Cheap to share: `Arc<GraphClient>`; many calls may run at once.
 ///
 /// What is logged carries `request-id` and `client-request-id`, and never a URL, a token or a body.
+///
+/// ```no_run
+/// use std::sync::Arc;
+///
+/// use drivetap_core::Resource;
+/// use drivetap_graph::{EnvToken, Graph, GraphClient, GraphConfig};
+///
+/// # async fn ask() -> Result<(), Box<dyn std::error::Error>> {
+/// // Once in a process, by `main`.
+/// let _ = rustls::crypto::ring::default_provider().install_default();
+///
+/// let token = EnvToken::new("DRIVETAP_TOKEN", |name| std::env::var(name).ok());
+/// let graph = GraphClient::new(GraphConfig::default(), Arc::new(token))?;
+/// let endpoint = graph.endpoint(&Resource::Me).await.map_err(|failure| failure.code)?;
+/// println!("{} for {:?}", endpoint.subscription.notification_url, endpoint.lifetime);
+/// # Ok(())
+/// # }
+/// ```
 pub struct GraphClient {
     base_url: BaseUrl,
     hosts: NotificationHosts,

@@ -44,3 +44,15 @@ fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, ConfigError>
     }
     Ok(certificates)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn without_a_provider_there_is_an_error_and_no_panic() {
+        // No unit test of this crate installs one.
+        let made = client_config(&BaseUrl::default(), None);
+        assert!(matches!(made, Err(ConfigError::NoCryptoProvider)), "{made:?}");
+    }
+}
