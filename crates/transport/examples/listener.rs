@@ -5,7 +5,9 @@ use drivetap_transport::{Listener, RustSocketIo, RustSocketIoConfig};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let url = NotificationUrl::parse(&std::env::var("NOTIFICATION_URL")?, &NotificationHosts::default())?;
+    // The service's hosts, and an emulator on this machine.
+    let hosts = NotificationHosts::new(&["*.svc.ms"], true)?;
+    let url = NotificationUrl::parse(&std::env::var("NOTIFICATION_URL")?, &hosts)?;
     let transport = RustSocketIo::new(&RustSocketIoConfig::default())?;
     Listener::new(&transport, &url)
         .on_connect(|| eprintln!("connected"))

@@ -6,7 +6,9 @@ use futures_util::StreamExt;
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let url = NotificationUrl::parse(&std::env::var("NOTIFICATION_URL")?, &NotificationHosts::default())?;
+    // The service's hosts, and an emulator on this machine.
+    let hosts = NotificationHosts::new(&["*.svc.ms"], true)?;
+    let url = NotificationUrl::parse(&std::env::var("NOTIFICATION_URL")?, &hosts)?;
     let transport = RustSocketIo::new(&RustSocketIoConfig::default())?;
     let mut notifications = transport.open(&url, &Limits::default()).await?.into_stream();
     eprintln!("connected to {url}");

@@ -12,6 +12,8 @@
 //! | [`memory()`] | none | tests of whatever stands on a transport; runs under tokio's paused time |
 //! | `RustSocketIo` | `rust-socketio` | the crate `rust_socketio`, its faults contained |
 //!
+//! All of it runs on tokio, with its timer enabled.
+//!
 //! The feature `conformance` adds the suite that each of them passes, for whoever writes another.
 
 #[cfg(feature = "conformance")]

@@ -13,6 +13,7 @@ use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
+use super::payload::{Argument, first_argument, is_lifecycle};
 use super::words;
 use crate::inbox::Inbox;
 use crate::{Ended, Limits, OpenError, Who, Why};
@@ -23,7 +24,7 @@ use crate::{Ended, Limits, OpenError, Who, Why};
 /// and `disconnect` waits for the server. [`stop`](Self::stop) shuts that runtime down. It owns two tasks: `drive`, ours, and the
 /// client's reader, which has no handle; a panic ends it without a word, and [`parked`](Self::parked) finds it missing.
 ///
-/// The callbacks run under a lock of the client, on the reader: none of them ever waits.
+/// The callbacks run under a lock of the client, on the reader: none of them ever waits. They hold the life weakly, for it owns them.
 pub(super) struct Life {
     inbox: Inbox,
     url: NotificationUrl,
@@ -119,26 +120,42 @@ impl Life {
         self.end(Ended { by: Who::Server, why: Why::Disconnect });
     }
 
+    fn stir(&self) {
+        *lock(&self.stirred) = Instant::now();
+    }
+
     /// The runtime has nothing left to do for now.
     fn parked(&self) {
-        *lock(&self.stirred) = Instant::now();
+        self.stir();
         let alive = Handle::try_current().map(|runtime| runtime.metrics().num_alive_tasks());
         if alive.is_ok_and(|alive| alive < self.tasks.load(Ordering::Relaxed)) {
             self.end(Ended { by: Who::Us, why: Why::Internal("rust_socketio panicked".into()) });
         }
     }
 
-    /// The namespace is joined, or the server sent an event `open`.
-    fn connected(&self, payload: &Payload) {
-        if is_lifecycle(payload) {
-            self.decide(Ok(()));
+    /// Anything that the client calls back for: its own three words, whose names a server's events may share, and any other event.
+    fn heard(&self, event: &Event, payload: &Payload) {
+        self.stir();
+        let Some(argument) = first_argument(payload, self.frame_bytes) else {
+            return self.end(Ended { by: Who::Us, why: Why::TooLarge });
+        };
+        match event {
+            Event::Connect if is_lifecycle(payload) => self.decide(Ok(())),
+            Event::Close if is_lifecycle(payload) => self.end(Ended { by: Who::Server, why: Why::Disconnect }),
+            Event::Error => self.failed(payload),
+            Event::Custom(name) if name == "notification" => {
+                if let Err(ended) = self.notified(argument) {
+                    self.end(ended);
+                }
+            }
+            _ => {}
         }
     }
 
-    /// The namespace was left, or the server sent an event `close`.
-    fn left(&self, payload: &Payload) {
-        if is_lifecycle(payload) {
-            self.end(Ended { by: Who::Server, why: Why::Disconnect });
+    fn notified(&self, argument: Argument) -> Result<(), Ended> {
+        match argument {
+            Argument::Json(text) => self.inbox.frame(&text, self.frame_bytes),
+            Argument::Binary => Err(Ended { by: Who::Server, why: Why::Malformed("a binary notification".into()) }),
         }
     }
 
@@ -159,32 +176,8 @@ impl Life {
 
     /// The client's stream is over: it asks where to connect to next.
     fn over(&self) {
-        let silent_close = || Ended { by: Who::Server, why: Why::Closed };
-        let ended = lock(&self.last_word).take().unwrap_or_else(silent_close);
+        let ended = lock(&self.last_word).take().unwrap_or(Ended { by: Who::Server, why: Why::Closed });
         self.end(ended);
-    }
-
-    /// Any event in the namespace.
-    fn event(&self, event: &Event, payload: &Payload) {
-        let is_notification = matches!(event, Event::Custom(name) if name == "notification");
-        match payload {
-            Payload::Text(values) => match first_argument(values, self.frame_bytes) {
-                None => self.end(Ended { by: Who::Us, why: Why::TooLarge }),
-                Some(argument) if is_notification => self.inbox_frame(&argument),
-                Some(_) => {}
-            },
-            Payload::Binary(bytes) if bytes.len() > self.frame_bytes => self.end(Ended { by: Who::Us, why: Why::TooLarge }),
-            _ if is_notification => {
-                self.end(Ended { by: Who::Server, why: Why::Malformed("a binary notification".into()) });
-            }
-            _ => {}
-        }
-    }
-
-    fn inbox_frame(&self, argument: &str) {
-        if let Err(ended) = self.inbox.frame(argument, self.frame_bytes) {
-            self.end(ended);
-        }
     }
 }
 
@@ -231,13 +224,16 @@ async fn drive(life: Weak<Life>, client: ClientBuilder, goodbye: oneshot::Receiv
 /// `Event::Connect` it is: `.on("connect", …)` never fires. Reconnecting is switched on for its hook alone, which is called when the
 /// stream is over and never returns.
 fn listen(client: ClientBuilder, life: &Arc<Life>) -> ClientBuilder {
-    let life = || Arc::downgrade(life);
-    let (connected, left, failed, any, over) = (life(), life(), life(), life(), life());
+    let hear = |event: Event| {
+        let life = Arc::downgrade(life);
+        move |payload: Payload, _| heard(&life, &event, &payload)
+    };
+    let (any, over) = (Arc::downgrade(life), Arc::downgrade(life));
     client
-        .on(Event::Connect, move |payload, _| now(&connected, |life| life.connected(&payload)))
-        .on(Event::Close, move |payload, _| now(&left, |life| life.left(&payload)))
-        .on(Event::Error, move |payload, _| now(&failed, |life| life.failed(&payload)))
-        .on_any(move |event, payload, _| now(&any, |life| life.event(&event, &payload)))
+        .on(Event::Connect, hear(Event::Connect))
+        .on(Event::Close, hear(Event::Close))
+        .on(Event::Error, hear(Event::Error))
+        .on_any(move |event, payload, _| heard(&any, &event, &payload))
         .reconnect(true)
         .on_reconnect(move || {
             if let Some(life) = over.upgrade() {
@@ -247,9 +243,9 @@ fn listen(client: ClientBuilder, life: &Arc<Life>) -> ClientBuilder {
         })
 }
 
-fn now(life: &Weak<Life>, act: impl FnOnce(&Life)) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+fn heard(life: &Weak<Life>, event: &Event, payload: &Payload) -> Pin<Box<dyn Future<Output = ()> + Send>> {
     if let Some(life) = life.upgrade() {
-        act(&life);
+        life.heard(event, payload);
     }
     Box::pin(ready(()))
 }
@@ -260,44 +256,6 @@ fn on(life: &Arc<Life>, act: impl Fn(&Life) + Send + Sync + 'static) -> impl Fn(
         if let Some(life) = life.upgrade() {
             act(&life);
         }
-    }
-}
-
-/// The client's own calls carry an empty string; a server's event of the same name carries something else.
-fn is_lifecycle(payload: &Payload) -> bool {
-    matches!(payload, Payload::Text(values) if matches!(values.as_slice(), [Value::String(text)] if text.is_empty()))
-}
-
-/// The first argument as JSON text, empty when there is none; `None` when all of them together are above the limit.
-fn first_argument(arguments: &[Value], limit: usize) -> Option<String> {
-    let mut written = Capped { bytes: Vec::new(), limit };
-    let mut first = 0;
-    for (index, argument) in arguments.iter().enumerate() {
-        serde_json::to_writer(&mut written, argument).ok()?;
-        if index == 0 {
-            first = written.bytes.len();
-        }
-    }
-    written.bytes.truncate(first);
-    String::from_utf8(written.bytes).ok()
-}
-
-struct Capped {
-    bytes: Vec<u8>,
-    limit: usize,
-}
-
-impl io::Write for Capped {
-    fn write(&mut self, more: &[u8]) -> io::Result<usize> {
-        if self.bytes.len().saturating_add(more.len()) > self.limit {
-            return Err(io::ErrorKind::FileTooLarge.into());
-        }
-        self.bytes.extend_from_slice(more);
-        Ok(more.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
     }
 }
 

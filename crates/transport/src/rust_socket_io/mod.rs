@@ -1,6 +1,7 @@
 //! The crate `rust_socketio`, its faults contained.
 
 mod life;
+mod payload;
 mod slot;
 mod words;
 
@@ -33,7 +34,10 @@ use crate::{Ended, Limits, OpenError, Session, Transport, Who, Why};
 /// - An engine.io close that is not followed by the socket's end is noticed at that deadline only.
 /// - A URL whose query holds `'`, `"`, `<` or `>` is [`OpenError::Unusable`]: the client would send them encoded, and the query has to
 ///   arrive byte for byte.
-/// - An event without an argument is not told apart from an event `message`: it is ignored.
+/// - There is no proxy.
+/// - A name lookup under way is not broken off with its attempt: its thread is gone when the system's resolver has given up.
+/// - An event without an argument is not told apart from an event `message`: it is ignored. So is one
+///   whose JSON is nested deeper than 128 levels.
 pub struct RustSocketIo {
     tls: TlsConnector,
     slots: Slots,
@@ -107,7 +111,7 @@ impl Transport for RustSocketIo {
         let client = self.client(url)?;
         let (life, opened) = Life::start(client, url, limits).map_err(|_| slot::NO_ROOM)?;
         // From here on, whatever drops the session ends the life.
-        let session = Contained { life, ping_ceiling: limits.ping_ceiling, _slot: slot };
+        let session = Contained { life, ping_ceiling: limits.ping_ceiling.min(DAY), _slot: slot };
         match timeout(limits.open, opened).await {
             Ok(Ok(Ok(()))) => Ok(Box::new(session)),
             Ok(Ok(Err(refused))) => Err(refused),
@@ -116,6 +120,9 @@ impl Transport for RustSocketIo {
         }
     }
 }
+
+/// Time stays countable whatever the limits say.
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 struct Contained {
     life: Arc<Life>,
