@@ -1,9 +1,9 @@
-//! A heavy dependency is in the tree when its feature is on, and only then.
+//! A heavy dependency is in the tree when its feature is on, and only then; and no test waits for a feature that is off.
 
 use std::collections::BTreeSet;
 use std::process::Command;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use cargo_metadata::Metadata;
 
 use super::Finding;
@@ -46,7 +46,30 @@ pub(super) fn check(repo: &Repo, metadata: &Metadata) -> Result<Vec<Finding>> {
             findings.extend(judge(package, Some(feature), &tree(repo, package, Some(feature.name))?));
         }
     }
+    findings.extend(targets_left_out(metadata)?);
     Ok(findings)
+}
+
+/// Cargo skips a target whose `required-features` are off, in silence. `cargo test --workspace` has to turn all of them on.
+fn targets_left_out(metadata: &Metadata) -> Result<Vec<Finding>> {
+    let resolve = metadata.resolve.as_ref().context("cargo metadata resolved nothing")?;
+    let mut findings = Vec::new();
+    for package in metadata.workspace_packages() {
+        let node = resolve.nodes.iter().find(|node| node.id == package.id);
+        let on = node.with_context(|| format!("cargo metadata does not resolve {}", package.name))?;
+        let on: BTreeSet<&str> = on.features.iter().map(|feature| feature.as_str()).collect();
+        for target in &package.targets {
+            findings.extend(left_out(package.name.as_str(), &target.name, &target.required_features, &on));
+        }
+    }
+    Ok(findings)
+}
+
+fn left_out(package: &str, target: &str, required: &[String], on: &BTreeSet<&str>) -> Option<Finding> {
+    let off: Vec<_> = required.iter().map(String::as_str).filter(|feature| !on.contains(feature)).collect();
+    let what = format!("`{target}` is left out of `cargo test --workspace`: {} is off", off.join(", "));
+    let remedy = "turn the feature on where the crate depends on itself in [dev-dependencies], or in the binary's defaults";
+    (!off.is_empty()).then(|| Finding::new(package, what, remedy))
 }
 
 /// Holds what is in the tree against what may be, and must be.
@@ -110,6 +133,15 @@ mod tests {
             let found: Vec<_> = judge("drivetap", feature, &tree).into_iter().map(|finding| finding.what).collect();
             assert_eq!(found, expected);
         }
+    }
+
+    #[test]
+    fn a_test_whose_feature_is_off_is_found() {
+        let required = ["reqwest".to_owned()];
+        assert_eq!(left_out("x", "client", &[], &BTreeSet::new()), None);
+        assert_eq!(left_out("x", "client", &required, &BTreeSet::from(["default", "reqwest"])), None);
+        let found = left_out("x", "client", &required, &BTreeSet::from(["default"])).unwrap();
+        assert_eq!(found.what, "`client` is left out of `cargo test --workspace`: reqwest is off");
     }
 
     #[test]
