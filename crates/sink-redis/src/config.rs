@@ -26,7 +26,7 @@ pub struct RedisConfig {
     /// The longest message, in bytes of JSON; a longer one is rejected. The server's own `proto-max-bulk-len` is obeyed where the user
     /// may read it. Default: 8 MiB, of Redis's 32 MiB at which it cuts a subscriber off.
     pub max_message_bytes: usize,
-    /// How much is sent before the answer is waited for, in bytes of JSON; a longer message goes alone. Default: 64 KiB, about 10 MB a
+    /// How much is sent before the answer is waited for, in bytes of JSON; a longer message goes alone. Default: 64 KiB, about 13 MB a
     /// second at a round trip of 5 ms.
     pub pipeline_bytes: usize,
 }

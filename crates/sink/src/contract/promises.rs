@@ -58,7 +58,7 @@ pub async fn takes_an_empty_batch(harness: &mut dyn Harness) -> Verdict {
 /// # Errors
 /// What was seen instead.
 pub async fn takes_a_big_batch(harness: &mut dyn Harness) -> Verdict {
-    let offered = events(5_000, 7);
+    let offered = events(3_000, 7);
     let mut sink = connected(harness).await?;
     all_acked(&offered, &publish(&mut *sink, &offered).await?)?;
     same(&offered, &harness.read_back(offered.len()).await)
@@ -188,7 +188,7 @@ pub async fn keeps_order_over_a_lost_connection(harness: &mut dyn Harness) -> Ve
             Ability::Has(both) => both,
             Ability::Lacks(reason) => return Ok(Kept::Excused(reason)),
         };
-        let offered = events(3_000, 3);
+        let offered = events(2_000, 3);
         all_acked(&offered[..10], &publish(&mut *sink, &offered[..10]).await?)?;
         let interrupted = async {
             sleep(cut_after).await;
@@ -198,6 +198,7 @@ pub async fn keeps_order_over_a_lost_connection(harness: &mut dyn Harness) -> Ve
         };
         let (outcome, ()) = tokio::join!(publish(&mut *sink, &offered[10..]), interrupted);
         let durable = 10 + outcome?.acked;
+        eprintln!("  cut after {cut_after:?}: {durable} of {} events were acknowledged", offered.len());
         let seen = harness.read_back(durable).await;
         let there: HashSet<&str> = seen.iter().map(|seen| seen.id.as_str()).collect();
         let lost = offered[..durable].iter().filter(|event| !there.contains(event.id())).count();
