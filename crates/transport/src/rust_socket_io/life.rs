@@ -1,5 +1,6 @@
 use std::future::{pending, ready};
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -62,13 +63,7 @@ impl Life {
             tasks: AtomicUsize::new(0),
             stirred: Mutex::new(Instant::now()),
         });
-        let runtime = Builder::new_multi_thread()
-            .worker_threads(1)
-            .max_blocking_threads(1)
-            .thread_name("drivetap-socket")
-            .enable_all()
-            .on_thread_park(on(&life, Self::parked))
-            .build()?;
+        let runtime = one_thread(on(&life, Self::parked))?;
         let handle = runtime.handle().clone();
         *lock(&life.runtime) = Some(runtime);
         handle.spawn(drive(Arc::downgrade(&life), listen(client, &life), goodbye_asked));
@@ -186,6 +181,14 @@ impl Drop for Life {
     fn drop(&mut self) {
         self.stop();
     }
+}
+
+/// A runtime with a single thread, which calls back whenever it has nothing left to do.
+fn one_thread(parked: impl Fn() + Send + Sync + 'static) -> io::Result<Runtime> {
+    let mut builder = Builder::new_multi_thread();
+    builder.worker_threads(1).max_blocking_threads(1).thread_name("drivetap-socket").enable_all().on_thread_park(parked);
+    // Without a descriptor left it is an error, without a thread left a panic.
+    catch_unwind(AssertUnwindSafe(|| builder.build())).unwrap_or_else(|_| Err(io::ErrorKind::WouldBlock.into()))
 }
 
 /// How the handshake went.

@@ -48,8 +48,10 @@ pub struct RustSocketIo {
 pub struct RustSocketIoConfig {
     /// Certificates in PEM, trusted beside the system's. Default none.
     pub ca_pem: Option<Vec<u8>>,
-    /// The most sessions at once: each costs a thread. Default 256. Beyond it `open` is [`OpenError::Busy`], but for a
-    /// [`Limits::renewal`], which always gets its session, so that twice as many stand at the worst, for as long as a renewal takes.
+    /// The most sessions at once; each costs a thread, five file descriptors and about 0.3 MB. Default 256.
+    ///
+    /// Beyond it `open` is [`OpenError::Busy`], as it is when the system has no thread or descriptor left. A [`Limits::renewal`] is not
+    /// held to it, so that twice as many stand at the worst, for as long as a renewal takes.
     pub max_sessions: usize,
 }
 
