@@ -173,6 +173,14 @@ impl Event {
         }
     }
 
+    /// The gap event of a live sink that lost everything from `first` to `last`, both included, and takes events again at `to`.
+    #[must_use]
+    pub fn sink_overflow(first: &Self, last: &Self, to: Timestamp) -> Self {
+        let sequence = |event: &Self| event.sequence.unwrap_or_default();
+        let gap = GapData::overflow(first.recorded, to, sequence(first)..=sequence(last));
+        Self::gap(&first.origin, &first.resource, &gap, to)
+    }
+
     /// A notification arrived. `nonce` is random, made once on receipt: the id is kept in every retry.
     #[must_use]
     pub fn signal(

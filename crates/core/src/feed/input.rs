@@ -38,6 +38,8 @@ pub enum Action {
         attempt: Attempt,
         /// Where.
         url: NotificationUrl,
+        /// Whether it takes the place of a session that still works: a transport with a bound on sessions lets it through.
+        renewal: bool,
     },
     /// Close the session, or give up opening it. No [`Input::Ended`] is needed.
     Close {
@@ -64,6 +66,8 @@ pub enum Action {
     PublishSignals {
         /// In the order of arrival.
         events: Vec<Arc<Event>>,
+        /// How many notifications the last of them stands for beside its own.
+        merged: u64,
     },
     /// Write the record; answer with [`Input::Committed`] once it is durable.
     Commit {
@@ -99,6 +103,8 @@ pub enum Input {
         session: Attempt,
         /// In the order of arrival.
         notifications: Vec<Notification>,
+        /// How many more arrived that the transport had no room for: the last of these stands for them.
+        merged: u64,
     },
     /// A session is over, without having been asked to.
     Ended {

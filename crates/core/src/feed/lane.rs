@@ -19,6 +19,8 @@ pub(super) struct Lane {
     settings: SubscriptionSettings,
     resource_text: Arc<str>,
     live: Option<Live>,
+    /// The session that is being closed: what it still hands out counts.
+    retired: Option<Attempt>,
     pursuit: Pursuit,
     /// An endpoint that was had and could not be opened yet; used again while it is young.
     spare: Option<Held>,
@@ -70,6 +72,7 @@ impl Lane {
             resource_text: settings.resource.to_string().into(),
             settings,
             live: None,
+            retired: None,
             pursuit: Pursuit::Rest,
             spare: None,
             last_fetch: None,
@@ -93,7 +96,7 @@ impl Lane {
     }
 
     pub(super) fn has_session(&self, session: Attempt) -> bool {
-        self.live.as_ref().is_some_and(|live| live.session == session)
+        self.live.as_ref().is_some_and(|live| live.session == session) || self.retired == Some(session)
     }
 
     /// A session is there and its endpoint has not run out.
@@ -195,6 +198,7 @@ impl Lane {
                 let Held { renew_at, expires, .. } = held;
                 let old = self.live.replace(Live { session: attempt, since: now.mono, renew_at, expires, expired: false });
                 if let Some(old) = old {
+                    self.retired = Some(old.session);
                     io.out.push_back(Action::Close { session: old.session });
                 }
                 self.problem = None;
@@ -254,6 +258,7 @@ impl Lane {
 
     fn let_go(&mut self, io: &mut Io) {
         if let Some(live) = self.live.take() {
+            self.retired = Some(live.session);
             io.out.push_back(Action::Close { session: live.session });
         }
         if let Pursuit::Opening(session, _) = self.pursuit {
@@ -264,7 +269,7 @@ impl Lane {
 
     fn open(&mut self, held: Held, io: &mut Io) {
         let attempt = io.attempt();
-        io.out.push_back(Action::Open { attempt, url: held.url.clone() });
+        io.out.push_back(Action::Open { attempt, url: held.url.clone(), renewal: self.live.is_some() });
         self.pursuit = Pursuit::Opening(attempt, held);
     }
 

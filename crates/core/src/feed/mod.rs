@@ -154,7 +154,7 @@ impl Feed {
                 }
             }
             Input::Opened { attempt, result } => self.on_opened(now, attempt, &result),
-            Input::Signals { session, notifications } => self.on_signals(now, session, &notifications),
+            Input::Signals { session, notifications, merged } => self.on_signals(now, session, &notifications, merged),
             Input::Ended { session, by } => self.on_ended(now, session, by),
             Input::Page { attempt, result } => self.with_walk(now, |walk, desk| walk.on_page(attempt, result, desk)),
             Input::Queued { batch } => self.with_walk(now, |walk, desk| walk.on_queued(batch, desk)),
@@ -220,8 +220,8 @@ impl Feed {
         }
     }
 
-    fn on_signals(&mut self, now: Now, session: Attempt, notifications: &[crate::Notification]) {
-        if self.phase != Phase::Running {
+    fn on_signals(&mut self, now: Now, session: Attempt, notifications: &[crate::Notification], merged: u64) {
+        if !matches!(self.phase, Phase::Running | Phase::Releasing) {
             return;
         }
         let Some(lane) = self.lanes.iter().find(|lane| lane.has_session(session)) else {
@@ -233,7 +233,7 @@ impl Feed {
                 .iter()
                 .map(|n| Arc::new(Event::signal(&self.origin, resource, n, self.io.rng.u128(..), now.wall)))
                 .collect();
-            self.io.out.push_back(Action::PublishSignals { events });
+            self.io.out.push_back(Action::PublishSignals { events, merged });
         }
         self.with_walk(now, |walk, desk| walk.due_on_signal(desk.now));
     }

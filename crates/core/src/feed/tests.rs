@@ -145,7 +145,7 @@ impl Rig {
     }
 
     fn signal(&mut self, session: Attempt) {
-        self.handle(Input::Signals { session, notifications: vec![Notification::default()] });
+        self.handle(Input::Signals { session, notifications: vec![Notification::default()], merged: 0 });
         self.take(|a| matches!(a, Action::PublishSignals { .. }).then_some(()));
     }
 
@@ -558,7 +558,7 @@ fn signals_only_means_no_walk_and_changes_only_means_no_gap() {
     let mut rig = Rig::with(vec![subscription(Emit { signals: false, changes: true }, Start::Latest)], None);
     rig.page(&[], delta(0));
     let session = rig.connect(None);
-    rig.handle(Input::Signals { session, notifications: vec![Notification::default()] });
+    rig.handle(Input::Signals { session, notifications: vec![Notification::default()], merged: 0 });
     assert!(!rig.actions.iter().any(|a| matches!(a, Action::PublishSignals { .. })));
     rig.handle(Input::Ended { session, by: EndedBy::Server });
     rig.pass(Duration::from_secs(5));
@@ -621,11 +621,28 @@ fn an_answer_that_nobody_waits_for_changes_nothing() {
     rig.handle(Input::Endpoint { attempt: stale, result: Ok(endpoint(None)) });
     rig.handle(Input::Page { attempt: stale, result: Ok(Page { items: vec![item("x")], end: delta(5) }) });
     rig.handle(Input::Ended { session: stale, by: EndedBy::Server });
-    rig.handle(Input::Signals { session: stale, notifications: vec![Notification::default()] });
+    rig.handle(Input::Signals { session: stale, notifications: vec![Notification::default()], merged: 0 });
     assert!(rig.actions.is_empty(), "{:?}", rig.actions);
     rig.handle(Input::Opened { attempt: stale, result: Ok(()) });
     assert_eq!(rig.closed(), Some(stale), "a session that nobody wants is closed");
     assert!(rig.feed.status(rig.now).connected());
+}
+
+#[test]
+fn what_a_session_hands_out_while_it_is_closed_still_counts() {
+    let (mut rig, old) = Rig::running();
+    while !rig.wants_endpoint() {
+        rig.pass(Duration::from_secs(1));
+    }
+    let new = rig.connect(None);
+    let tap = |session| Input::Signals { session, notifications: vec![Notification::default()], merged: 0 };
+    for session in [old, new] {
+        rig.handle(tap(session));
+        assert!(rig.take(|a| matches!(a, Action::PublishSignals { .. }).then_some(())).is_some(), "{session:?}");
+    }
+    while rig.fetch_page().is_some() {}
+    rig.handle(Input::Release);
+    assert!(rig.take(|a| matches!(a, Action::PublishSignals { .. }).then_some(())).is_none());
 }
 
 #[test]

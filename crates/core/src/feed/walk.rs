@@ -414,6 +414,9 @@ impl Walk {
     }
 
     fn want(&mut self, now: Now, trigger: Trigger) {
+        if self.step == Step::Stopped {
+            return;
+        }
         if self.is_walking() {
             self.again = Some(self.again.map_or(trigger, |again| again.min(trigger)));
             return;
