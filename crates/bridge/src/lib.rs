@@ -9,11 +9,20 @@
 //! | `stdout`, `kafka`, `redis` | a sink each |
 //! | `redb` | cursors in a file |
 
+mod account;
+mod clock;
+mod dispatch;
+mod driver;
+mod lookup;
 mod pipeline;
 mod report;
 mod settings;
+mod shared;
 mod status;
 mod store;
+
+#[cfg(test)]
+mod tests;
 
 pub use pipeline::{BuildError, Handle, Pipeline, PipelineBuilder, RunError};
 pub use report::{Counts, Report, SinkReport};

@@ -1,91 +1,358 @@
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::future::Future;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use drivetap_core::AccountName;
-use drivetap_core::feed::{SubscriptionSettings, Timing};
+use drivetap_core::feed::{FeedSettings, SubscriptionSettings, Timing};
+use drivetap_core::{AccountName, Backoff, BackoffError, FeedId};
 use drivetap_graph::Graph;
 use drivetap_sink::Sink;
 use drivetap_transport::{Limits, Transport};
+use tokio::sync::{Notify, Semaphore, mpsc, watch};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tracing::info;
 
-use crate::report::Report;
+use crate::account::Account;
+use crate::clock::Clock;
+use crate::dispatch::{Dispatcher, Inlet, holders};
+use crate::driver::Driver;
+use crate::lookup::{self, Found};
+use crate::report::{Report, SinkReport};
 use crate::settings::SinkSettings;
-use crate::status::PipelineStatus;
-use crate::store::Store;
+use crate::shared::Shared;
+use crate::status::{FeedStatus, PipelineStatus};
+use crate::store::{MemoryStore, Store, StoreError};
 
 /// Subscriptions on one side, sinks on the other.
+///
+/// One task a feed, one a sink; [`run`](Self::run) owns them all and returns when they are done.
 pub struct Pipeline {
-    parts: PipelineBuilder,
+    shared: Arc<Shared>,
+    base_url: String,
+    timing: Timing,
+    accounts: HashMap<AccountName, Arc<Account>>,
+    heard: Arc<Notify>,
+    subscriptions: Vec<(AccountName, SubscriptionSettings)>,
+    sinks: Vec<Box<dyn Sink>>,
+    view: Arc<View>,
 }
 
 impl Pipeline {
+    /// How long the first look-ups may take before the feeds that are known start without the others.
+    const PATIENCE: Duration = Duration::from_secs(3);
+    /// How long a sink may take to close after the drain.
+    const CLOSE: Duration = Duration::from_secs(2);
+
     /// A pipeline whose events name `base_url` (Graph's, with its version) in their `source`.
     #[must_use]
     pub fn builder(base_url: impl Into<String>, transport: Arc<dyn Transport>) -> PipelineBuilder {
-        let _ = (base_url.into(), transport);
-        PipelineBuilder {}
+        PipelineBuilder {
+            base_url: base_url.into(),
+            transport,
+            accounts: Vec::new(),
+            subscriptions: Vec::new(),
+            sinks: Vec::new(),
+            store: None,
+            timing: None,
+            limits: Limits::default(),
+            clock: Clock::System,
+        }
     }
 
     /// A view of the pipeline that outlives it.
     #[must_use]
     pub fn handle(&self) -> Handle {
-        Handle {}
+        Handle { view: Arc::clone(&self.view), inlets: self.shared.inlets.clone() }
     }
 
-    /// Runs until `shutdown` resolves, then drains for at most `deadline`.
+    /// Runs until `shutdown` resolves, then drains for at most `deadline`: sessions are closed, what is published is delivered, cursors
+    /// are saved. What has no acknowledgement by then is counted as abandoned, and comes again after a restart.
     ///
     /// # Errors
-    /// [`RunError::SignIn`] when every account's token was refused at the start.
+    /// [`RunError::SignIn`] when the first thing that Graph said to every account was that its token is refused.
     pub async fn run(self, shutdown: impl Future<Output = ()>, deadline: Duration) -> Result<Report, RunError> {
-        let _ = (self.parts, deadline);
-        shutdown.await;
-        Ok(Report::default())
+        let Self { shared, base_url, timing, accounts, heard, subscriptions, sinks, view } = self;
+
+        let out_of_time = CancellationToken::new();
+        let mut dispatchers = JoinSet::new();
+        for (inlet, sink) in shared.inlets.iter().zip(sinks) {
+            let backoffs = (timing.backoff.clone(), hold_backoff(&timing));
+            let dispatcher =
+                Dispatcher::new(Arc::clone(inlet), sink, shared.clock, backoffs, fastrand::u64(..), out_of_time.clone());
+            dispatchers.spawn(dispatcher.run(Self::CLOSE));
+        }
+
+        let mut feeds =
+            Feeds { shared, base_url, timing, accounts, subscriptions, view, tasks: JoinSet::new(), running: HashMap::new() };
+        let outcome = feeds.run(shutdown, &heard).await;
+
+        // The drain: feeds let go first, because they wait for the sinks; then the sinks finish what was put in.
+        let deadline = Instant::now() + deadline;
+        feeds.view.with(|status| status.draining = true);
+        info!("draining");
+        let late = tokio::time::timeout_at(deadline, feeds.release_all()).await.is_err();
+        feeds.tasks.shutdown().await;
+        for inlet in &feeds.shared.inlets {
+            inlet.close();
+        }
+        if late {
+            out_of_time.cancel();
+        }
+        let drained = async { while dispatchers.join_next().await.is_some() {} };
+        if tokio::time::timeout_at(deadline.max(Instant::now() + Self::CLOSE), drained).await.is_err() {
+            out_of_time.cancel();
+            let closed = async { while dispatchers.join_next().await.is_some() {} };
+            let _ = tokio::time::timeout(Self::CLOSE, closed).await;
+            // A sink that does not come back now is left where it is: its events are abandoned and come again.
+            dispatchers.shutdown().await;
+        }
+        outcome?;
+        let report = |inlet: &Arc<Inlet>| SinkReport { name: inlet.settings().name.clone(), counts: inlet.final_counts() };
+        Ok(Report { sinks: feeds.shared.inlets.iter().map(report).collect() })
+    }
+}
+
+/// The feeds of a running pipeline.
+struct Feeds {
+    shared: Arc<Shared>,
+    base_url: String,
+    timing: Timing,
+    accounts: HashMap<AccountName, Arc<Account>>,
+    subscriptions: Vec<(AccountName, SubscriptionSettings)>,
+    view: Arc<View>,
+    tasks: JoinSet<FeedId>,
+    running: HashMap<FeedId, Running>,
+}
+
+struct Running {
+    release: CancellationToken,
+    /// The numbers of the subscriptions that it serves.
+    serves: BTreeSet<usize>,
+}
+
+impl Feeds {
+    /// Starts feeds as their drives become known, until `shutdown`.
+    async fn run(&mut self, shutdown: impl Future<Output = ()>, heard: &Notify) -> Result<(), RunError> {
+        let (news, mut found) = mpsc::channel(self.subscriptions.len().max(1));
+        let mut lookups = JoinSet::new();
+        for (number, (account, subscription)) in self.subscriptions.iter().enumerate() {
+            if let Some(account) = self.accounts.get(account) {
+                let store = Arc::clone(&self.shared.store);
+                lookups.spawn(lookup::find(
+                    number,
+                    subscription.clone(),
+                    Arc::clone(account),
+                    store,
+                    self.timing.clone(),
+                    news.clone(),
+                ));
+            }
+        }
+        drop(news);
+
+        // Subscriptions of one drive share a feed, so the feeds start when every look-up had its first answer, or patience ends.
+        let mut known: BTreeMap<FeedId, BTreeSet<usize>> = BTreeMap::new();
+        let mut silent: BTreeSet<usize> = (0..self.subscriptions.len()).collect();
+        let patience = tokio::time::sleep(Pipeline::PATIENCE);
+        tokio::pin!(shutdown, patience);
+        let mut gathering = true;
+        loop {
+            if gathering && silent.is_empty() {
+                gathering = false;
+                self.start(std::mem::take(&mut known)).await?;
+            }
+            tokio::select! {
+                () = &mut shutdown => return Ok(()),
+                () = &mut patience, if gathering => silent.clear(),
+                () = heard.notified() => {
+                    let refusals: Option<BTreeSet<&str>> = self.accounts.values().map(|account| account.refusal()).collect();
+                    if let Some(refusals) = refusals {
+                        return Err(RunError::SignIn(refusals.into_iter().collect::<Vec<_>>().join("; ")));
+                    }
+                }
+                Some((number, found)) = found.recv() => {
+                    silent.remove(&number);
+                    let resource = self.subscriptions.get(number).map(|(_, s)| s.resource.to_string()).unwrap_or_default();
+                    match found {
+                        Found::NotYet(problem) => self.view.with(|status| {
+                            status.unresolved.retain(|(r, _)| *r != resource);
+                            status.unresolved.push((resource, problem));
+                        }),
+                        Found::Feed(feed) => {
+                            self.view.with(|status| status.unresolved.retain(|(r, _)| *r != resource));
+                            if gathering {
+                                known.entry(feed).or_default().insert(number);
+                            } else {
+                                self.join(feed, number).await?;
+                            }
+                        }
+                    }
+                }
+                Some(ended) = self.tasks.join_next() => match ended {
+                    Ok(feed) => {
+                        self.running.remove(&feed);
+                        self.view.remove(&feed);
+                    }
+                    Err(fault) => return Err(RunError::Internal(fault.to_string())),
+                },
+            }
+        }
+    }
+
+    async fn start(&mut self, feeds: BTreeMap<FeedId, BTreeSet<usize>>) -> Result<(), RunError> {
+        for (feed, serves) in feeds {
+            self.start_one(feed, serves).await?;
+        }
+        Ok(())
+    }
+
+    /// A subscription whose drive became known later: a feed that runs lets go and starts again with it.
+    async fn join(&mut self, feed: FeedId, number: usize) -> Result<(), RunError> {
+        let mut serves = BTreeSet::from([number]);
+        if let Some(running) = self.running.get(&feed) {
+            running.release.cancel();
+            serves.extend(&running.serves);
+            while self.running.contains_key(&feed) {
+                match self.tasks.join_next().await {
+                    Some(Ok(ended)) => {
+                        self.running.remove(&ended);
+                    }
+                    Some(Err(_)) => {}
+                    None => break,
+                }
+            }
+        }
+        self.start_one(feed, serves).await
+    }
+
+    async fn start_one(&mut self, id: FeedId, serves: BTreeSet<usize>) -> Result<(), RunError> {
+        let Some(account) = self.accounts.get(&id.account).map(Arc::clone) else {
+            return Ok(());
+        };
+        let subscriptions = serves.iter().filter_map(|n| Some(self.subscriptions.get(*n)?.1.clone())).collect();
+        let settings =
+            FeedSettings { id: id.clone(), base_url: self.base_url.clone(), subscriptions, timing: self.timing.clone() };
+        let (driver, status) = Driver::open(settings, account, Arc::clone(&self.shared)).await?;
+        let release = CancellationToken::new();
+        self.view.insert(id.clone(), status);
+        self.running.insert(id.clone(), Running { release: release.clone(), serves });
+        info!(feed = %id, "the feed starts");
+        self.tasks.spawn(async move {
+            driver.run(release).await;
+            id
+        });
+        Ok(())
+    }
+
+    async fn release_all(&mut self) {
+        for running in self.running.values() {
+            running.release.cancel();
+        }
+        while self.tasks.join_next().await.is_some() {}
+    }
+}
+
+/// What is kept for [`Handle`].
+#[derive(Default)]
+struct View {
+    status: Mutex<PipelineStatus>,
+    feeds: Mutex<BTreeMap<FeedId, watch::Receiver<FeedStatus>>>,
+}
+
+impl View {
+    fn with(&self, act: impl FnOnce(&mut PipelineStatus)) {
+        act(&mut self.status.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    fn insert(&self, feed: FeedId, status: watch::Receiver<FeedStatus>) {
+        self.feeds.lock().unwrap_or_else(PoisonError::into_inner).insert(feed, status);
+    }
+
+    fn remove(&self, feed: &FeedId) {
+        self.feeds.lock().unwrap_or_else(PoisonError::into_inner).remove(feed);
+    }
+}
+
+/// A view of a running pipeline.
+#[derive(Clone)]
+pub struct Handle {
+    view: Arc<View>,
+    inlets: Vec<Arc<Inlet>>,
+}
+
+impl Handle {
+    /// What the pipeline is doing now.
+    #[must_use]
+    pub fn status(&self) -> PipelineStatus {
+        let mut status = self.view.status.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let feeds = self.view.feeds.lock().unwrap_or_else(PoisonError::into_inner);
+        status.feeds = feeds.values().map(|feed| feed.borrow().clone()).collect();
+        status.sinks = self.inlets.iter().map(|inlet| inlet.status()).collect();
+        status
     }
 }
 
 /// Collects the parts of a [`Pipeline`].
-pub struct PipelineBuilder {}
+pub struct PipelineBuilder {
+    base_url: String,
+    transport: Arc<dyn Transport>,
+    accounts: Vec<(AccountName, Arc<dyn Graph>)>,
+    subscriptions: Vec<(AccountName, SubscriptionSettings)>,
+    sinks: Vec<(SinkSettings, Box<dyn Sink>)>,
+    store: Option<Arc<dyn Store>>,
+    timing: Option<Timing>,
+    limits: Limits,
+    clock: Clock,
+}
 
 impl PipelineBuilder {
     /// An account, and Graph as it sees it.
     #[must_use]
-    pub fn account(self, name: AccountName, graph: Arc<dyn Graph>) -> Self {
-        let _ = (name, graph);
+    pub fn account(mut self, name: AccountName, graph: Arc<dyn Graph>) -> Self {
+        self.accounts.push((name, graph));
         self
     }
 
     /// What to watch, in the order in which subscriptions of one drive take precedence.
     #[must_use]
-    pub fn subscription(self, account: AccountName, settings: SubscriptionSettings) -> Self {
-        let _ = (account, settings);
+    pub fn subscription(mut self, account: AccountName, settings: SubscriptionSettings) -> Self {
+        self.subscriptions.push((account, settings));
         self
     }
 
     /// Where events go.
     #[must_use]
-    pub fn sink(self, settings: SinkSettings, sink: Box<dyn Sink>) -> Self {
-        let _ = (settings, sink);
+    pub fn sink(mut self, settings: SinkSettings, sink: Box<dyn Sink>) -> Self {
+        self.sinks.push((settings, sink));
         self
     }
 
     /// Where cursors are kept; in memory when this is not called.
     #[must_use]
-    pub fn store(self, store: Arc<dyn Store>) -> Self {
-        let _ = store;
+    pub fn store(mut self, store: Arc<dyn Store>) -> Self {
+        self.store = Some(store);
         self
     }
 
     /// When things are due; the documented defaults when this is not called.
     #[must_use]
-    pub fn timing(self, timing: Timing) -> Self {
-        let _ = timing;
+    pub fn timing(mut self, timing: Timing) -> Self {
+        self.timing = Some(timing);
         self
     }
 
     /// What a session may cost; the documented defaults when this is not called.
     #[must_use]
-    pub fn limits(self, limits: Limits) -> Self {
-        let _ = limits;
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    #[cfg(test)]
+    pub(crate) fn clock(mut self, clock: Clock) -> Self {
+        self.clock = clock;
         self
     }
 
@@ -94,20 +361,77 @@ impl PipelineBuilder {
     /// # Errors
     /// [`BuildError`] says what is missing or twice.
     pub fn build(self) -> Result<Pipeline, BuildError> {
-        Ok(Pipeline { parts: self })
+        if self.subscriptions.is_empty() {
+            return Err(BuildError::NoSubscription);
+        }
+        if self.sinks.is_empty() {
+            return Err(BuildError::NoSink);
+        }
+        let heard = Arc::new(Notify::new());
+        let mut accounts = HashMap::new();
+        for (name, graph) in self.accounts {
+            let account = Arc::new(Account::new(name.clone(), graph, Arc::clone(&heard)));
+            if accounts.insert(name.clone(), account).is_some() {
+                return Err(BuildError::AccountTwice(name));
+            }
+        }
+        // An account that watches nothing never hears from Graph; it has no say in whether everybody was refused.
+        accounts.retain(|name, _| self.subscriptions.iter().any(|(account, _)| account == name));
+        let mut seen = BTreeSet::new();
+        for (account, SubscriptionSettings { resource, .. }) in &self.subscriptions {
+            let (account, resource) = (account.clone(), resource.to_string());
+            if !accounts.contains_key(&account) {
+                return Err(BuildError::UnknownAccount { resource, account });
+            }
+            if !seen.insert((account.clone(), resource.clone())) {
+                return Err(BuildError::SubscriptionTwice { resource, account });
+            }
+        }
+        let holds = holders(&self.sinks.iter().map(|(settings, _)| settings.role).collect::<Vec<_>>());
+        let mut names = BTreeSet::new();
+        let mut inlets = Vec::new();
+        let mut sinks = Vec::new();
+        for ((settings, sink), holds_cursor) in self.sinks.into_iter().zip(holds) {
+            if !names.insert(settings.name.clone()) {
+                return Err(BuildError::SinkTwice(settings.name));
+            }
+            inlets.push(Arc::new(Inlet::new(settings, holds_cursor)));
+            sinks.push(sink);
+        }
+        let timing = match self.timing {
+            Some(timing) => timing,
+            None => default_timing()?,
+        };
+        Ok(Pipeline {
+            shared: Arc::new(Shared {
+                transport: self.transport,
+                limits: self.limits,
+                store: self.store.unwrap_or_else(|| Arc::new(MemoryStore::default())),
+                clock: self.clock,
+                inlets,
+                walks: Semaphore::new(Shared::WALKS),
+            }),
+            base_url: self.base_url,
+            timing,
+            accounts,
+            heard,
+            subscriptions: self.subscriptions,
+            sinks,
+            view: Arc::default(),
+        })
     }
 }
 
-/// A view of a running pipeline.
-#[derive(Clone)]
-pub struct Handle {}
+fn default_timing() -> Result<Timing, BackoffError> {
+    let backoff = Backoff::try_new(Duration::from_secs(1), Duration::from_secs(60))?;
+    let slow = Backoff::try_slow(Duration::from_secs(60), Duration::from_secs(15 * 60))?;
+    Ok(Timing::new(backoff, slow))
+}
 
-impl Handle {
-    /// What the pipeline is doing now.
-    #[must_use]
-    pub fn status(&self) -> PipelineStatus {
-        PipelineStatus::default()
-    }
+/// What holds a sink is a person's to mend, so it is looked at again soon after: never more often than the back-off, never less than
+/// every half minute.
+fn hold_backoff(timing: &Timing) -> Backoff {
+    Backoff::try_new(Duration::from_secs(1), Duration::from_secs(30)).unwrap_or_else(|_| timing.backoff.clone())
 }
 
 /// Parts that do not fit together.
@@ -127,6 +451,9 @@ pub enum BuildError {
         /// The account.
         account: AccountName,
     },
+    /// Two accounts of one name.
+    #[error("two accounts are named {0}")]
+    AccountTwice(AccountName),
     /// Two sinks of one name.
     #[error("two sinks are named {0:?}")]
     SinkTwice(String),
@@ -138,6 +465,9 @@ pub enum BuildError {
         /// The account.
         account: AccountName,
     },
+    /// Back-off bounds that are none.
+    #[error(transparent)]
+    Backoff(#[from] BackoffError),
 }
 
 /// Why a pipeline ended without having been asked to.
@@ -148,5 +478,8 @@ pub enum RunError {
     SignIn(String),
     /// The state cannot be opened.
     #[error(transparent)]
-    Store(#[from] crate::store::StoreError),
+    Store(#[from] StoreError),
+    /// A fault in this program: a feed broke down. Nothing is lost; a restart goes on from the cursor.
+    #[error("internal error: {0}")]
+    Internal(String),
 }

@@ -1,0 +1,359 @@
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use drivetap_core::Event;
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
+
+use super::ticket::Ticket;
+use crate::report::Counts;
+use crate::settings::{Role, SinkSettings};
+use crate::status::{SinkState, SinkStatus};
+
+/// The way into a sink: what feeds put events into, and its dispatcher takes them out of.
+///
+/// Two lines, both bounded. Changes, resyncs and gaps stand in order and are bounded in bytes: a feed waits for room. Signals are
+/// bounded in number and bytes: where there is no room, one merges into the newest of its feed that waits.
+#[derive(Debug)]
+pub(crate) struct Inlet {
+    settings: SinkSettings,
+    holds_cursor: bool,
+    window: Arc<Semaphore>,
+    lines: Mutex<Lines>,
+    /// Something was put in, or the inlet was closed.
+    filled: Notify,
+    /// A signal was taken out.
+    signal_taken: Notify,
+    offered: AtomicU64,
+    counters: Counters,
+    state: Mutex<SinkState>,
+}
+
+#[derive(Debug, Default)]
+struct Lines {
+    ordered: VecDeque<Slot>,
+    signals: VecDeque<Slot>,
+    signal_bytes: usize,
+    full_since: Option<Instant>,
+    /// What this sink lost, feed by feed, until it is told.
+    overflows: Vec<Overflow>,
+    closed: bool,
+}
+
+#[derive(Debug, Default)]
+struct Counters {
+    delivered: AtomicU64,
+    dead_lettered: AtomicU64,
+    abandoned: AtomicU64,
+    merged: AtomicU64,
+}
+
+/// One event on its way.
+#[derive(Debug)]
+pub(crate) struct Slot {
+    pub(crate) event: Arc<Event>,
+    /// How many notifications it stands for; 1 for everything that is no signal.
+    pub(crate) notifications: u64,
+    /// It was refused for good; what is offered in its place is a stub.
+    pub(crate) rejected: bool,
+    /// What becomes true once it is settled.
+    pub(crate) ticket: Option<Ticket>,
+    /// Its share of the window; given back with the last slot that holds it.
+    room: Option<Arc<OwnedSemaphorePermit>>,
+}
+
+/// What a live sink lost of one feed.
+#[derive(Debug)]
+struct Overflow {
+    first: Arc<Event>,
+    last: Arc<Event>,
+}
+
+/// How an event ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fate {
+    Delivered,
+    DeadLettered,
+}
+
+impl Inlet {
+    /// How many bytes of events are put in at a time.
+    const CHUNK: usize = 256 * 1024;
+
+    pub(crate) fn new(settings: SinkSettings, holds_cursor: bool) -> Self {
+        Self {
+            window: Arc::new(Semaphore::new(settings.window.clamp(1, Semaphore::MAX_PERMITS))),
+            settings,
+            holds_cursor,
+            lines: Mutex::default(),
+            filled: Notify::new(),
+            signal_taken: Notify::new(),
+            offered: AtomicU64::new(0),
+            counters: Counters::default(),
+            state: Mutex::new(SinkState::Connecting { problem: None }),
+        }
+    }
+
+    pub(crate) fn settings(&self) -> &SinkSettings {
+        &self.settings
+    }
+
+    /// Whether feeds wait for this sink's acknowledgement.
+    pub(crate) fn holds_cursor(&self) -> bool {
+        self.holds_cursor
+    }
+
+    /// Puts events into the ordered line, waiting for room. The ticket is punched when the last of them is settled.
+    ///
+    /// A sink that does not hold the cursor is waited for only while its window was full for less than `overflow_after`; then it loses
+    /// the rest. A dropped future has put in a prefix, or nothing.
+    pub(crate) async fn put(&self, events: &[Arc<Event>], ticket: Option<Ticket>) {
+        // A small window is filled in small steps, so that what is in it never exceeds it by much.
+        let step = Self::CHUNK.min(self.settings.window / 4);
+        let mut rest = events;
+        while !rest.is_empty() {
+            let mut bytes = 0;
+            let fits = rest.iter().take_while(|event| {
+                let first = bytes == 0;
+                bytes += event.size();
+                first || bytes <= step
+            });
+            let (chunk, after) = rest.split_at(fits.count());
+            let Some(room) = self.room(chunk.iter().map(|event| event.size()).sum()).await else {
+                self.lose(rest);
+                return;
+            };
+            rest = after;
+            let room = Arc::new(room);
+            self.offered.fetch_add(count(chunk.len()), Ordering::Relaxed);
+            self.with(|lines| {
+                for event in chunk {
+                    lines.ordered.push_back(Slot {
+                        event: Arc::clone(event),
+                        notifications: 1,
+                        rejected: false,
+                        ticket: None,
+                        room: Some(Arc::clone(&room)),
+                    });
+                }
+                if rest.is_empty()
+                    && let Some(last) = lines.ordered.back_mut()
+                {
+                    last.ticket.clone_from(&ticket);
+                }
+            });
+            self.filled.notify_one();
+        }
+    }
+
+    async fn room(&self, bytes: usize) -> Option<OwnedSemaphorePermit> {
+        let permits = u32::try_from(bytes.clamp(1, self.settings.window)).unwrap_or(u32::MAX);
+        let window = Arc::clone(&self.window);
+        let acquire = window.acquire_many_owned(permits);
+        if self.holds_cursor {
+            return acquire.await.ok();
+        }
+        let since = self.with(|lines| *lines.full_since.get_or_insert_with(Instant::now));
+        let room = tokio::time::timeout_at(since + self.settings.overflow_after, acquire).await.ok()?.ok();
+        self.with(|lines| lines.full_since = None);
+        room
+    }
+
+    fn lose(&self, events: &[Arc<Event>]) {
+        let (Some(first), Some(last)) = (events.first(), events.last()) else {
+            return;
+        };
+        self.offered.fetch_add(count(events.len()), Ordering::Relaxed);
+        self.counters.abandoned.fetch_add(count(events.len()), Ordering::Relaxed);
+        self.count_metric("abandoned", count(events.len()));
+        self.with(|lines| match lines.overflows.iter_mut().find(|overflow| overflow.first.feed() == first.feed()) {
+            Some(overflow) => overflow.last = Arc::clone(last),
+            None => lines.overflows.push(Overflow { first: Arc::clone(first), last: Arc::clone(last) }),
+        });
+    }
+
+    /// Waits until there is room for a signal, at most for `patience`. Sinks that do not hold the cursor are not waited for.
+    pub(crate) async fn signal_room(&self, patience: Duration) {
+        if !self.holds_cursor {
+            return;
+        }
+        let wait = async {
+            loop {
+                let taken = self.signal_taken.notified();
+                if self.with(|lines| !self.signals_full(lines)) {
+                    return;
+                }
+                taken.await;
+            }
+        };
+        // Out of patience: the signal merges.
+        let _ = tokio::time::timeout(patience, wait).await;
+    }
+
+    /// Puts a signal in; where there is no room, it takes the place of the newest one of its feed that waits, and stands for both.
+    ///
+    /// `notifications` is how many it stands for already, itself included.
+    pub(crate) fn put_signal(&self, event: Arc<Event>, notifications: u64) {
+        self.offered.fetch_add(notifications, Ordering::Relaxed);
+        let took_place = self.with(|lines| {
+            if self.signals_full(lines)
+                && let Some(waiting) = lines.signals.iter_mut().rev().find(|slot| slot.event.feed() == event.feed())
+            {
+                lines.signal_bytes = lines.signal_bytes + event.size() - waiting.event.size();
+                waiting.event = event;
+                waiting.notifications += notifications;
+                return true;
+            }
+            // A feed of which none waits gets one place beyond the bound: the excess is at most one signal a feed.
+            lines.signal_bytes += event.size();
+            lines.signals.push_back(Slot { event, notifications, rejected: false, ticket: None, room: None });
+            false
+        });
+        let merged = notifications - u64::from(!took_place);
+        if merged > 0 {
+            self.counters.merged.fetch_add(merged, Ordering::Relaxed);
+            self.count_metric("merged", merged);
+        }
+        self.filled.notify_one();
+    }
+
+    fn signals_full(&self, lines: &Lines) -> bool {
+        lines.signals.len() >= self.settings.signals || lines.signal_bytes >= self.settings.window / 4
+    }
+
+    /// Waits for events and takes up to `max` of them; `None` once the inlet is closed and empty.
+    ///
+    /// **Cancel safe:** a dropped future has taken nothing.
+    pub(crate) async fn take(&self, max: usize) -> Option<Vec<Slot>> {
+        loop {
+            let filled = self.filled.notified();
+            let (batch, closed) = self.with(|lines| (self.take_ready(lines, max), lines.closed));
+            if !batch.is_empty() {
+                self.signal_taken.notify_waiters();
+                return Some(batch);
+            }
+            if closed {
+                return None;
+            }
+            filled.await;
+        }
+    }
+
+    fn take_ready(&self, lines: &mut Lines, max: usize) -> Vec<Slot> {
+        // Half of a batch at most is signals, so that neither line starves the other.
+        let signals = lines.signals.len().min((max / 2).max(max.saturating_sub(lines.ordered.len())));
+        let ordered = lines.ordered.len().min(max - signals);
+        let mut batch: Vec<Slot> = lines.signals.drain(..signals).collect();
+        lines.signal_bytes -= batch.iter().map(|slot| slot.event.size()).sum::<usize>();
+        for slot in &mut batch {
+            if slot.notifications > 1 {
+                slot.event = Arc::new(Event::clone(&slot.event).with_merged(slot.notifications));
+            }
+        }
+        let mut bytes = 0;
+        for _ in 0..ordered {
+            if bytes >= 4 * Self::CHUNK {
+                break;
+            }
+            if let Some(slot) = lines.ordered.pop_front() {
+                bytes += slot.event.size();
+                batch.push(slot);
+            }
+        }
+        batch
+    }
+
+    /// The gap events of what this sink lost, now that it takes events again.
+    pub(crate) fn tell_overflows(&self, now: jiff::Timestamp) {
+        let told: Vec<Slot> = self.with(|lines| {
+            let overflows = std::mem::take(&mut lines.overflows);
+            let slots = overflows.into_iter().map(|Overflow { first, last }| Slot {
+                event: Arc::new(Event::sink_overflow(&first, &last, now)),
+                notifications: 1,
+                rejected: false,
+                ticket: None,
+                room: None,
+            });
+            slots.collect()
+        });
+        if !told.is_empty() {
+            self.offered.fetch_add(count(told.len()), Ordering::Relaxed);
+            self.with(|lines| lines.ordered.extend(told));
+            self.filled.notify_one();
+        }
+    }
+
+    /// An event came to its end: it is counted, its room is given back, its ticket is punched.
+    pub(crate) fn settle(&self, slot: Slot, fate: Fate) {
+        let (counter, name) = match fate {
+            Fate::Delivered => (&self.counters.delivered, "delivered"),
+            Fate::DeadLettered => (&self.counters.dead_lettered, "dead_lettered"),
+        };
+        counter.fetch_add(1, Ordering::Relaxed);
+        self.count_metric(name, 1);
+        drop(slot.room);
+        if let Some(ticket) = slot.ticket {
+            ticket.punch();
+        }
+    }
+
+    /// Nothing more will be put in.
+    pub(crate) fn close(&self) {
+        self.with(|lines| lines.closed = true);
+        self.filled.notify_one();
+    }
+
+    pub(crate) fn set_state(&self, state: SinkState) {
+        *self.state.lock().unwrap_or_else(PoisonError::into_inner) = state;
+    }
+
+    /// The counts as they are; what has no count yet is on its way.
+    pub(crate) fn counts(&self) -> Counts {
+        Counts {
+            delivered: self.counters.delivered.load(Ordering::Relaxed),
+            dead_lettered: self.counters.dead_lettered.load(Ordering::Relaxed),
+            abandoned: self.counters.abandoned.load(Ordering::Relaxed),
+            merged: self.counters.merged.load(Ordering::Relaxed),
+        }
+    }
+
+    /// The counts at the end: what was offered and has no count is abandoned.
+    pub(crate) fn final_counts(&self) -> Counts {
+        let Counts { delivered, dead_lettered, abandoned, merged } = self.counts();
+        let ended = delivered + dead_lettered + abandoned + merged;
+        let open = self.offered.load(Ordering::Relaxed).saturating_sub(ended);
+        Counts { delivered, dead_lettered, abandoned: abandoned + open, merged }
+    }
+
+    pub(crate) fn status(&self) -> SinkStatus {
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let waiting_signals = self.with(|lines| lines.signals.len());
+        SinkStatus {
+            name: self.settings.name.clone(),
+            state,
+            queued_bytes: self.settings.window.saturating_sub(self.window.available_permits()),
+            waiting_signals,
+            counts: self.counts(),
+        }
+    }
+
+    fn count_metric(&self, outcome: &'static str, by: u64) {
+        metrics::counter!("drivetap_events_total", "sink" => self.settings.name.clone(), "outcome" => outcome).increment(by);
+    }
+
+    fn with<T>(&self, act: impl FnOnce(&mut Lines) -> T) -> T {
+        act(&mut self.lines.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+fn count(n: usize) -> u64 {
+    u64::try_from(n).unwrap_or(u64::MAX)
+}
+
+/// Which of the sinks hold the cursor: the durable ones, and where there is none, all of them.
+pub(crate) fn holders(roles: &[Role]) -> Vec<bool> {
+    let any_durable = roles.contains(&Role::Durable);
+    roles.iter().map(|role| !any_durable || *role == Role::Durable).collect()
+}

@@ -1,0 +1,202 @@
+//! One dispatcher a sink: it owns the sink's retry, back-off, dead letters, counts and drain.
+
+mod dead_letters;
+mod inlet;
+mod ticket;
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use drivetap_core::{Backoff, Event, EventType};
+use drivetap_sink::{NotReady, Outcome, Sink, Stop};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, info, warn};
+
+pub(crate) use self::dead_letters::DeadLetterOffice;
+use self::inlet::{Fate, Slot};
+pub(crate) use self::inlet::{Inlet, holders};
+pub(crate) use self::ticket::Progress;
+use crate::clock::Clock;
+use crate::status::SinkState;
+
+/// Takes events out of an [`Inlet`] and brings them into a sink, in order, each to exactly one end.
+pub(crate) struct Dispatcher {
+    inlet: Arc<Inlet>,
+    sink: Box<dyn Sink>,
+    dead_letters: DeadLetterOffice,
+    clock: Clock,
+    backoff: Backoff,
+    hold: Backoff,
+    rng: fastrand::Rng,
+    /// Cancelled when the time to drain is over.
+    deadline: CancellationToken,
+}
+
+/// What the attempt to publish a batch left behind.
+enum Next {
+    /// The batch is settled.
+    Done,
+    Reconnect,
+}
+
+/// The time to drain is over; what is left is abandoned.
+struct OutOfTime;
+
+impl Dispatcher {
+    /// How many events are offered to a sink at a time.
+    const BATCH: usize = 1_024;
+
+    pub(crate) fn new(
+        inlet: Arc<Inlet>,
+        sink: Box<dyn Sink>,
+        clock: Clock,
+        (backoff, hold): (Backoff, Backoff),
+        seed: u64,
+        deadline: CancellationToken,
+    ) -> Self {
+        let dead_letters = DeadLetterOffice::new(inlet.settings());
+        Self { inlet, sink, dead_letters, clock, backoff, hold, rng: fastrand::Rng::with_seed(seed), deadline }
+    }
+
+    /// Runs until the inlet is closed and empty, or the deadline is cancelled; then closes the sink within `close_within`.
+    pub(crate) async fn run(mut self, close_within: Duration) {
+        let _ = self.dispatch().await;
+        self.sink.close(close_within).await;
+    }
+
+    async fn dispatch(&mut self) -> Result<(), OutOfTime> {
+        let mut batch = VecDeque::new();
+        loop {
+            self.connect().await?;
+            loop {
+                if batch.is_empty() {
+                    let taken = tokio::select! {
+                        taken = self.inlet.take(Self::BATCH) => taken,
+                        () = self.deadline.cancelled() => return Err(OutOfTime),
+                    };
+                    match taken {
+                        Some(slots) => batch.extend(slots),
+                        None => return Ok(()),
+                    }
+                }
+                match self.publish(&mut batch).await? {
+                    Next::Done => self.inlet.tell_overflows(self.clock.now().wall),
+                    Next::Reconnect => break,
+                }
+            }
+        }
+    }
+
+    async fn connect(&mut self) -> Result<(), OutOfTime> {
+        loop {
+            let connected = tokio::select! {
+                connected = self.sink.connect() => connected,
+                () = self.deadline.cancelled() => return Err(OutOfTime),
+            };
+            let name = &self.inlet.settings().name;
+            let wait = match connected {
+                Ok(()) => {
+                    info!(sink = %name, "the sink is ready");
+                    self.inlet.set_state(SinkState::Ready);
+                    return Ok(());
+                }
+                Err(NotReady::Later(problem)) => {
+                    let wait = self.backoff.next(&mut self.rng);
+                    warn!(sink = %name, reason = %problem, retry_in = ?wait, "the sink is not ready");
+                    self.inlet.set_state(SinkState::Connecting { problem: Some(problem) });
+                    wait
+                }
+                Err(NotReady::Never(what)) => {
+                    let wait = self.hold.next(&mut self.rng);
+                    warn!(sink = %name, reason = %what, retry_in = ?wait, "the sink cannot work like this; its events are held");
+                    self.inlet.set_state(SinkState::Held { what });
+                    wait
+                }
+            };
+            self.wait(wait).await?;
+        }
+    }
+
+    /// Offers the batch until it is settled or the sink has to be connected again.
+    async fn publish(&mut self, batch: &mut VecDeque<Slot>) -> Result<Next, OutOfTime> {
+        while !batch.is_empty() {
+            let events: Vec<Arc<Event>> = batch.iter().map(|slot| Arc::clone(&slot.event)).collect();
+            let Outcome { acked, stop } = self.sink.publish(&events).await;
+            for slot in batch.drain(..acked.min(events.len())) {
+                let fate = if slot.rejected { Fate::DeadLettered } else { Fate::Delivered };
+                self.inlet.settle(slot, fate);
+            }
+            if acked > 0 {
+                self.backoff.reset();
+                self.hold.reset();
+                self.inlet.set_state(SinkState::Ready);
+            }
+            let name = &self.inlet.settings().name;
+            match stop {
+                None if batch.is_empty() => {}
+                None => {
+                    // A sink that stops without a reason is asked again, but not in a tight loop.
+                    let wait = self.backoff.next(&mut self.rng);
+                    self.wait(wait).await?;
+                }
+                Some(Stop::Reconnect { reason }) => {
+                    let wait = self.backoff.next(&mut self.rng);
+                    warn!(sink = %name, %reason, retry_in = ?wait, waiting = batch.len(), "the sink stopped; it is connected again");
+                    self.inlet.set_state(SinkState::Connecting { problem: Some(reason) });
+                    self.wait(wait).await?;
+                    return Ok(Next::Reconnect);
+                }
+                Some(Stop::Hold { what }) => {
+                    let wait = self.hold.next(&mut self.rng);
+                    warn!(sink = %name, reason = %what, retry_in = ?wait, waiting = batch.len(), "the sink is held");
+                    self.inlet.set_state(SinkState::Held { what });
+                    self.wait(wait).await?;
+                }
+                Some(Stop::Reject { code, reason }) => self.reject(batch, &code, &reason).await?,
+            }
+        }
+        Ok(Next::Done)
+    }
+
+    /// The first event of the batch goes to the dead letters. A change or resync leaves a stub in its place, so that `sequence` never
+    /// skips.
+    async fn reject(&mut self, batch: &mut VecDeque<Slot>, code: &str, reason: &str) -> Result<(), OutOfTime> {
+        let Some(slot) = batch.front_mut() else {
+            return Ok(());
+        };
+        let keeps_place = matches!(slot.event.event_type(), EventType::Change | EventType::Resync);
+        if !slot.rejected {
+            let at = self.clock.now().wall;
+            if let Err(problem) = self.dead_letters.keep(at, &slot.event, code, reason).await {
+                let wait = self.hold.next(&mut self.rng);
+                let sink = &self.inlet.settings().name;
+                warn!(%sink, id = slot.event.id(), code, %problem, retry_in = ?wait, "a rejected event cannot be kept; the sink is held");
+                let what = format!("event {} was rejected ({code}: {reason}) and cannot be kept: {problem}", slot.event.id());
+                self.inlet.set_state(SinkState::Held { what });
+                return self.wait(wait).await;
+            }
+            debug!(id = slot.event.id(), code, reason, "an event went to the dead letters");
+            slot.rejected = true;
+            if keeps_place {
+                slot.event = Arc::new(slot.event.stub());
+                return Ok(());
+            }
+        }
+        if let Some(slot) = batch.pop_front() {
+            self.inlet.settle(slot, Fate::DeadLettered);
+        }
+        Ok(())
+    }
+
+    async fn wait(&mut self, wait: Duration) -> Result<(), OutOfTime> {
+        tokio::select! {
+            () = tokio::time::sleep_until(Instant::now() + wait) => Ok(()),
+            () = self.deadline.cancelled() => Err(OutOfTime),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

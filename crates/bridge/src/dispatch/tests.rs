@@ -1,0 +1,237 @@
+use std::time::Duration;
+
+use drivetap_core::feed::BatchId;
+use drivetap_sink::contract::Drive;
+use drivetap_sink::{MemoryPlace, MemorySink, Step};
+use serde_json::Value;
+use tokio::task::JoinHandle;
+
+use super::*;
+use crate::report::Counts;
+use crate::settings::{DeadLetters, Role, SinkSettings};
+
+struct Rig {
+    inlet: Arc<Inlet>,
+    place: MemoryPlace,
+    progress: Arc<Progress>,
+    deadline: CancellationToken,
+    task: JoinHandle<()>,
+}
+
+impl Rig {
+    fn new(change: impl FnOnce(&mut SinkSettings), prepare: impl FnOnce(&MemoryPlace)) -> Self {
+        let mut settings = SinkSettings::new("test", Role::Durable);
+        change(&mut settings);
+        let holds_cursor = settings.role == Role::Durable;
+        let inlet = Arc::new(Inlet::new(settings, holds_cursor));
+        let (sink, place) = MemorySink::new();
+        prepare(&place);
+        let deadline = CancellationToken::new();
+        let backoff = || Backoff::try_new(Duration::from_secs(1), Duration::from_secs(60)).unwrap();
+        let dispatcher =
+            Dispatcher::new(Arc::clone(&inlet), Box::new(sink), Clock::System, (backoff(), backoff()), 1, deadline.clone());
+        let task = tokio::spawn(dispatcher.run(Duration::from_secs(1)));
+        Self { inlet, place, progress: Progress::new(1), deadline, task }
+    }
+
+    async fn put(&self, batch: u64, events: &[Arc<Event>]) {
+        self.inlet.put(events, Some(self.progress.ticket(0, BatchId(batch)))).await;
+    }
+
+    async fn finish(self) -> (Counts, Vec<Arc<Event>>) {
+        self.inlet.close();
+        self.task.await.unwrap();
+        (self.inlet.final_counts(), self.place.events())
+    }
+}
+
+fn changes(n: usize) -> Vec<Arc<Event>> {
+    let mut drive = Drive::new("b!one");
+    (0..n).map(|i| drive.change(&format!("file-{i}"))).collect()
+}
+
+fn ids(events: &[Arc<Event>]) -> Vec<&str> {
+    events.iter().map(|event| event.id()).collect()
+}
+
+fn counts(delivered: u64, dead_lettered: u64, abandoned: u64, merged: u64) -> Counts {
+    Counts { delivered, dead_lettered, abandoned, merged }
+}
+
+#[tokio::test(start_paused = true)]
+async fn events_arrive_in_order_and_the_ticket_is_punched_last() {
+    let rig = Rig::new(|_| {}, |_| {});
+    let events = changes(3_000);
+    rig.put(1, &events).await;
+    rig.place.arrived(3_000).await;
+    rig.progress.moved().await;
+    assert_eq!(rig.progress.through(), BatchId(1));
+    let (ended, arrived) = rig.finish().await;
+    assert_eq!(ids(&arrived), ids(&events));
+    assert_eq!(ended, counts(3_000, 0, 0, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_a_stop_everything_from_the_first_unacknowledged_is_offered_again() {
+    for stop in [Stop::Reconnect { reason: "gone".into() }, Stop::Hold { what: "no topic".into() }] {
+        let rig = Rig::new(|_| {}, |place| place.script([Step::Stop { delivered: 3, acked: 1, stop: stop.clone() }]));
+        let events = changes(4);
+        rig.put(1, &events).await;
+        let (ended, arrived) = rig.finish().await;
+        let expected: Vec<&str> = [0, 1, 2, 1, 2, 3].map(|n: usize| events[n].id()).to_vec();
+        assert_eq!(ids(&arrived), expected, "{stop:?}: repeats, no hole, no reorder");
+        assert_eq!(ended, counts(4, 0, 0, 0), "{stop:?}: a repeat is not counted twice");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sink_that_is_not_ready_is_tried_again_with_back_off() {
+    let refusals = vec![NotReady::Later("refused".into()), NotReady::Never("bad option".into()), NotReady::Later("x".into())];
+    let rig = Rig::new(|_| {}, |place| place.refuse(refusals));
+    rig.put(1, &changes(1)).await;
+    rig.place.arrived(1).await;
+    assert_eq!(rig.place.connects(), 4);
+    assert_eq!(rig.finish().await.0, counts(1, 0, 0, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rejected_change_leaves_a_stub_in_its_place_and_goes_to_the_dead_letters() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("dead.jsonl");
+    let file = DeadLetters::File { path: path.clone(), max_bytes: 1 << 20 };
+    let rig = Rig::new(|settings| settings.dead_letters = file, |place| place.limit(2_000));
+    let mut drive = Drive::new("b!one");
+    let events = vec![drive.change("small"), drive.change_of(5_000), drive.change("after")];
+    rig.put(1, &events).await;
+    let (ended, arrived) = rig.finish().await;
+    assert_eq!(ids(&arrived), ids(&events), "sequence never skips");
+    assert_eq!(arrived[1].data_value()["truncated"], true);
+    assert_eq!(ended, counts(2, 1, 0, 0));
+    let line: Value = serde_json::from_str(std::fs::read_to_string(path).unwrap().trim()).unwrap();
+    assert_eq!(line["sink"], "test");
+    assert_eq!(line["code"], "TOO_LARGE");
+    assert_eq!(line["event"]["id"], events[1].id());
+    assert!(line["event"].to_string().len() > 5_000, "the whole event");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rejected_event_that_cannot_be_kept_holds_the_sink() {
+    let folder = tempfile::tempdir().unwrap();
+    let full = DeadLetters::File { path: folder.path().join("dead.jsonl"), max_bytes: 10 };
+    for (place_for_them, says) in [(DeadLetters::None, "no dead_letter"), (full, "above 10 bytes")] {
+        let rig = Rig::new(|settings| settings.dead_letters = place_for_them, |place| place.limit(2_000));
+        let mut drive = Drive::new("b!one");
+        rig.put(1, &[drive.change_of(5_000), drive.change("after")]).await;
+        tokio::time::sleep(Duration::from_secs(300)).await;
+        let SinkState::Held { what } = rig.inlet.status().state else { panic!("{:?}", rig.inlet.status()) };
+        assert!(what.contains(says), "{what}");
+        assert!(rig.place.events().is_empty(), "nothing overtakes it");
+        rig.deadline.cancel();
+        assert_eq!(rig.finish().await.0, counts(0, 0, 2, 0));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_full_window_makes_the_feed_wait() {
+    let rig = Rig::new(|settings| settings.window = 50_000, MemoryPlace::cut);
+    let events = changes(500);
+    let waited = tokio::time::timeout(Duration::from_secs(600), rig.put(1, &events)).await;
+    assert!(waited.is_err(), "a durable sink is waited for");
+    assert!(rig.inlet.status().queued_bytes <= 50_000);
+    rig.place.mend();
+    rig.place.arrived(1).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_live_sink_that_stays_full_loses_whole_pages_and_is_told_so() {
+    let rig = Rig::new(
+        |settings| {
+            settings.role = Role::Live;
+            settings.window = 20_000;
+        },
+        MemoryPlace::cut,
+    );
+    let events = changes(200);
+    let begun = Instant::now();
+    for page in events.chunks(20) {
+        rig.inlet.put(page, None).await;
+    }
+    assert_eq!(begun.elapsed(), Duration::from_secs(10), "waited for overflow_after once, then not at all");
+    rig.place.mend();
+    let taken = rig.place.clone();
+    tokio::time::timeout(Duration::from_secs(600), async {
+        while !taken.events().iter().any(|event| event.event_type() == EventType::Gap) {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+    })
+    .await
+    .unwrap();
+    let (ended, arrived) = rig.finish().await;
+    let (gaps, rest): (Vec<_>, Vec<_>) = arrived.iter().partition(|event| event.event_type() == EventType::Gap);
+    assert_eq!(gaps.len(), 1);
+    let gap = gaps[0].data_value();
+    let lost_from = events.iter().find(|event| !rest.iter().any(|arrived| arrived.id() == event.id())).unwrap();
+    assert_eq!(gap["reason"], "sink_overflow");
+    assert_eq!(gap["from_sequence"], lost_from.sequence().unwrap().to_string());
+    assert_eq!(gap["to_sequence"], events[199].sequence().unwrap().to_string());
+    assert_eq!(ended.delivered + ended.abandoned, 201, "every event in exactly one count: {ended:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn signals_without_room_merge_and_every_notification_is_counted() {
+    let rig = Rig::new(|settings| settings.signals = 3, MemoryPlace::cut);
+    let mut drive = Drive::new("b!one");
+    for _ in 0..100 {
+        rig.inlet.put_signal(drive.signal(), 1);
+    }
+    let mut other = Drive::new("b!two");
+    rig.inlet.put_signal(other.signal(), 1);
+    assert!(rig.inlet.status().waiting_signals <= 5, "{:?}", rig.inlet.status());
+    rig.place.mend();
+    rig.place.arrived(4).await;
+    let (ended, arrived) = rig.finish().await;
+    let merged: u64 = arrived.iter().map(|event| event.data_value()["merged"].as_u64().unwrap_or(1)).sum();
+    assert_eq!(merged, 101, "the signals stand for all of them");
+    assert_eq!(ended.delivered + ended.merged + ended.abandoned, 101);
+    assert_eq!(ended.abandoned, 0);
+    assert!(
+        arrived.iter().any(|event| event.partition_key() == "b!two"),
+        "a flood of one drive does not swallow another's signal"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_signal_waits_for_room_only_as_long_as_the_heartbeat_allows() {
+    let rig = Rig::new(|settings| settings.signals = 1, MemoryPlace::cut);
+    rig.inlet.put_signal(Drive::new("b!one").signal(), 1);
+    let begun = Instant::now();
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    rig.inlet.put_signal(Drive::new("b!one").signal(), 1);
+    rig.inlet.signal_room(Duration::from_secs(6)).await;
+    assert!(begun.elapsed() < Duration::from_secs(7));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_left_at_the_deadline_is_abandoned() {
+    let rig = Rig::new(|_| {}, MemoryPlace::cut);
+    rig.put(1, &changes(7)).await;
+    rig.inlet.put_signal(Drive::new("b!one").signal(), 1);
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    rig.deadline.cancel();
+    assert_eq!(rig.place.closed(), 0);
+    let place = rig.place.clone();
+    assert_eq!(rig.finish().await.0, counts(0, 0, 8, 0));
+    assert_eq!(place.closed(), 1, "the sink is closed all the same");
+}
+
+#[test]
+fn with_only_live_sinks_they_hold_the_cursor() {
+    use Role::{Durable, Live};
+    for (roles, holds) in [
+        (vec![Durable, Live], vec![true, false]),
+        (vec![Live, Live], vec![true, true]),
+        (vec![Durable, Durable], vec![true, true]),
+    ] {
+        assert_eq!(holders(&roles), holds, "{roles:?}");
+    }
+}

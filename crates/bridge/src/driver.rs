@@ -1,0 +1,350 @@
+use std::collections::{HashMap, VecDeque};
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::time::Duration;
+
+use drivetap_core::feed::{Action, Attempt, BatchId, EndedBy, Feed, FeedSettings, Input, OpenFailure, StoreFailure};
+use drivetap_core::{Event, FeedId, Notification, NotificationUrl, PageFrom, Resource};
+use drivetap_transport::{Ended, Limits, OpenError, Session, Who};
+use futures_util::StreamExt;
+use futures_util::future::{BoxFuture, FutureExt};
+use futures_util::stream::FuturesUnordered;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, info, warn};
+
+use crate::account::Account;
+use crate::dispatch::Progress;
+use crate::shared::Shared;
+use crate::status::FeedStatus;
+use crate::store::{Epoch, StoreError};
+
+/// Performs what one [`Feed`] asks for, and decides nothing.
+pub(crate) struct Driver {
+    id: FeedId,
+    feed: Feed,
+    account: Arc<Account>,
+    shared: Arc<Shared>,
+    epoch: Epoch,
+    /// Everything that is under way. Owned here: what the driver drops, ends.
+    jobs: FuturesUnordered<BoxFuture<'static, Done>>,
+    sessions: HashMap<Attempt, CancellationToken>,
+    /// Batches that wait for their turn to be put into the sinks' inlets; a feed has a handful at most.
+    offers: VecDeque<(BatchId, Vec<Arc<Event>>)>,
+    offering: bool,
+    progress: Arc<Progress>,
+    status: watch::Sender<FeedStatus>,
+    released: bool,
+}
+
+/// A job that came to its end.
+enum Done {
+    Input(Input),
+    Opened { attempt: Attempt, result: Result<Box<dyn Session>, OpenError> },
+    Received { attempt: Attempt, session: Box<dyn Session>, notifications: Vec<Notification>, merged: u64 },
+    Ended { attempt: Attempt, ended: Ended },
+    Offered(BatchId),
+    Closed,
+}
+
+impl Driver {
+    /// How many notifications are taken from a session at a time.
+    const RECEIVE: NonZeroUsize = NonZeroUsize::MIN.saturating_add(255);
+    /// How long a session may take to say goodbye.
+    const GOODBYE: Duration = Duration::from_secs(2);
+
+    /// Takes the feed over in the store and goes on from its record.
+    pub(crate) async fn open(
+        settings: FeedSettings,
+        account: Arc<Account>,
+        shared: Arc<Shared>,
+    ) -> Result<(Self, watch::Receiver<FeedStatus>), StoreError> {
+        let id = settings.id.clone();
+        let (epoch, record) = shared.store.open(&id).await?;
+        let now = shared.clock.now();
+        let feed = Feed::new(settings, record, now, fastrand::u64(..));
+        let (status, watch) = watch::channel(FeedStatus { feed: id.clone(), status: feed.status(now) });
+        let progress = Progress::new(shared.holders());
+        let driver = Self {
+            id,
+            feed,
+            account,
+            shared,
+            epoch,
+            jobs: FuturesUnordered::new(),
+            sessions: HashMap::new(),
+            offers: VecDeque::new(),
+            offering: false,
+            progress,
+            status,
+            released: false,
+        };
+        Ok((driver, watch))
+    }
+
+    /// Runs until the feed has let go: after `release`, or when another process took it over.
+    pub(crate) async fn run(mut self, release: CancellationToken) {
+        let mut releasing = false;
+        loop {
+            self.perform();
+            if self.released {
+                break;
+            }
+            let timeout = self.feed.timeout().map(tokio::time::Instant::from_std);
+            let asleep = async {
+                match timeout {
+                    Some(at) => tokio::time::sleep_until(at).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                Some(done) = self.jobs.next() => self.take(done),
+                () = self.progress.moved() => self.handle(Input::Acked { through: self.progress.through() }),
+                () = release.cancelled(), if !releasing => {
+                    releasing = true;
+                    self.handle(Input::Release);
+                }
+                () = asleep => {}
+            }
+        }
+        // Sessions say goodbye; everything else that is under way is dropped with the driver.
+        let goodbyes = async {
+            while !self.sessions.is_empty() && !self.jobs.is_empty() {
+                if let Some(Done::Closed) = self.jobs.next().await {
+                    self.sessions.retain(|_, token| !token.is_cancelled());
+                }
+            }
+        };
+        let _ = tokio::time::timeout(Self::GOODBYE, goodbyes).await;
+    }
+
+    fn perform(&mut self) {
+        while let Some(action) = self.feed.poll(self.shared.clock.now()) {
+            match action {
+                Action::FetchEndpoint { attempt, resource, .. } => self.fetch_endpoint(attempt, resource),
+                Action::Open { attempt, url, renewal } => self.open_session(attempt, url, renewal),
+                Action::Close { session } => {
+                    if let Some(token) = self.sessions.get(&session) {
+                        token.cancel();
+                    }
+                }
+                Action::FetchPage { attempt, from, .. } => self.fetch_page(attempt, from),
+                Action::Publish { batch, events } => self.offers.push_back((batch, events)),
+                Action::PublishSignals { events, merged } => self.publish_signals(&events, merged),
+                Action::Commit { attempt, record } => {
+                    let (shared, id, epoch) = (Arc::clone(&self.shared), self.id.clone(), self.epoch);
+                    self.jobs.push(
+                        async move {
+                            let result = shared.store.save(&id, epoch, &record).await.map_err(|error| store_failure(&error));
+                            Done::Input(Input::Committed { attempt, result })
+                        }
+                        .boxed(),
+                    );
+                }
+                Action::Released => {
+                    info!(feed = %self.id, "the feed has let go");
+                    self.released = true;
+                }
+            }
+        }
+        self.offer_next();
+        let status = self.feed.status(self.shared.clock.now());
+        self.status.send_if_modified(|shown| {
+            let news = shown.status != status;
+            shown.status = status;
+            news
+        });
+    }
+
+    fn take(&mut self, done: Done) {
+        match done {
+            Done::Input(input) => {
+                self.log(&input);
+                self.handle(input);
+            }
+            Done::Opened { attempt, result } => {
+                let result = result.map(|session| self.receive(attempt, session)).map_err(|error| {
+                    self.sessions.remove(&attempt);
+                    open_failure(error)
+                });
+                match &result {
+                    Ok(()) => info!(feed = %self.id, session = attempt.0, "the session is open"),
+                    Err(failure) => warn!(feed = %self.id, reason = ?failure, "the session could not be opened"),
+                }
+                self.handle(Input::Opened { attempt, result });
+            }
+            Done::Received { attempt, session, notifications, merged } => {
+                let count = u64::try_from(notifications.len()).unwrap_or(u64::MAX).saturating_add(merged);
+                debug!(feed = %self.id, session = attempt.0, count, "notifications arrived");
+                metrics::counter!("drivetap_notifications_received_total").increment(count);
+                self.receive(attempt, session);
+                self.handle(Input::Signals { session: attempt, notifications, merged });
+            }
+            Done::Ended { attempt, ended } => {
+                warn!(feed = %self.id, session = attempt.0, reason = %ended, "the session ended");
+                self.sessions.remove(&attempt);
+                let by = match ended.by {
+                    Who::Server => EndedBy::Server,
+                    Who::Network => EndedBy::Network,
+                    Who::Us => EndedBy::Us,
+                };
+                self.handle(Input::Ended { session: attempt, by });
+            }
+            Done::Offered(batch) => {
+                self.offering = false;
+                self.handle(Input::Queued { batch });
+            }
+            Done::Closed => self.sessions.retain(|_, token| !token.is_cancelled()),
+        }
+    }
+
+    fn handle(&mut self, input: Input) {
+        self.feed.handle(self.shared.clock.now(), input);
+    }
+
+    fn fetch_endpoint(&mut self, attempt: Attempt, resource: Resource) {
+        let account = Arc::clone(&self.account);
+        self.jobs.push(
+            async move {
+                let result = account.heard(account.graph.endpoint(&resource).await);
+                Done::Input(Input::Endpoint { attempt, result })
+            }
+            .boxed(),
+        );
+    }
+
+    fn fetch_page(&mut self, attempt: Attempt, from: PageFrom) {
+        let (account, shared, drive) = (Arc::clone(&self.account), Arc::clone(&self.shared), self.id.drive.clone());
+        self.jobs.push(
+            async move {
+                // The semaphore is never closed; without a permit the walk would only be less bounded.
+                let _walk = shared.walks.acquire().await.ok();
+                let result = account.heard(account.graph.page(&drive, &from).await);
+                Done::Input(Input::Page { attempt, result })
+            }
+            .boxed(),
+        );
+    }
+
+    fn open_session(&mut self, attempt: Attempt, url: NotificationUrl, renewal: bool) {
+        let token = CancellationToken::new();
+        self.sessions.insert(attempt, token.clone());
+        let shared = Arc::clone(&self.shared);
+        self.jobs.push(
+            async move {
+                let limits = Limits { renewal, ..shared.limits.clone() };
+                tokio::select! {
+                    result = shared.transport.open(&url, &limits) => Done::Opened { attempt, result },
+                    () = token.cancelled() => Done::Closed,
+                }
+            }
+            .boxed(),
+        );
+    }
+
+    /// Waits for the session's next notifications, or for the wish to close it.
+    fn receive(&mut self, attempt: Attempt, mut session: Box<dyn Session>) {
+        let token = self.sessions.entry(attempt).or_default().clone();
+        let shared = Arc::clone(&self.shared);
+        self.jobs.push(
+            async move {
+                let mut notifications = Vec::new();
+                let received = tokio::select! {
+                    received = session.recv(&mut notifications, Self::RECEIVE) => Some(received),
+                    () = token.cancelled() => None,
+                };
+                match received {
+                    Some(Ok(())) => {
+                        // Before a signal merges for want of room it waits, but not so long that the server gives up on this side.
+                        let patience = session.ping_interval() / 4;
+                        for inlet in &shared.inlets {
+                            inlet.signal_room(patience).await;
+                        }
+                        let merged = session.take_merged();
+                        Done::Received { attempt, session, notifications, merged }
+                    }
+                    Some(Err(ended)) => Done::Ended { attempt, ended },
+                    None if !notifications.is_empty() => Done::Received { attempt, session, notifications, merged: 0 },
+                    None => {
+                        session.close(Self::GOODBYE).await;
+                        Done::Closed
+                    }
+                }
+            }
+            .boxed(),
+        );
+    }
+
+    fn publish_signals(&self, events: &[Arc<Event>], merged: u64) {
+        for (n, event) in events.iter().enumerate() {
+            let notifications = if n + 1 == events.len() { 1 + merged } else { 1 };
+            for inlet in &self.shared.inlets {
+                inlet.put_signal(Arc::clone(event), notifications);
+            }
+        }
+    }
+
+    /// One batch at a time goes into the inlets, so that each sink sees the feed's order.
+    fn offer_next(&mut self) {
+        if self.offering {
+            return;
+        }
+        let Some((batch, events)) = self.offers.pop_front() else {
+            return;
+        };
+        self.offering = true;
+        let (shared, progress) = (Arc::clone(&self.shared), Arc::clone(&self.progress));
+        self.jobs.push(
+            async move {
+                let mut holder = 0;
+                let puts = shared.inlets.iter().map(|inlet| {
+                    let ticket = inlet.holds_cursor().then(|| {
+                        holder += 1;
+                        progress.ticket(holder - 1, batch)
+                    });
+                    inlet.put(&events, ticket)
+                });
+                futures_util::future::join_all(puts.collect::<Vec<_>>()).await;
+                Done::Offered(batch)
+            }
+            .boxed(),
+        );
+    }
+
+    fn log(&self, input: &Input) {
+        match input {
+            Input::Endpoint { result: Ok(endpoint), .. } => {
+                let host = endpoint.subscription.notification_url.host();
+                info!(feed = %self.id, host, lifetime = ?endpoint.lifetime, "Graph gave an endpoint");
+            }
+            Input::Endpoint { result: Err(failure), .. } => {
+                warn!(feed = %self.id, reason = %failure, remedy = ?failure.remedy, "Graph gave no endpoint");
+            }
+            Input::Page { result: Ok(page), .. } => debug!(feed = %self.id, items = page.items.len(), "a page of delta"),
+            Input::Page { result: Err(failure), .. } => {
+                warn!(feed = %self.id, reason = %failure, remedy = ?failure.remedy, "Graph gave no page");
+            }
+            Input::Committed { result: Err(failure), .. } => {
+                warn!(feed = %self.id, reason = ?failure, "the cursor could not be saved; the feed is held");
+            }
+            _ => {}
+        }
+    }
+}
+
+fn open_failure(error: OpenError) -> OpenFailure {
+    match error {
+        OpenError::Refetch { reason } => OpenFailure::Refetch { reason },
+        OpenError::Retry { reason } => OpenFailure::Retry { reason },
+        OpenError::Busy { after } => OpenFailure::Busy { after },
+        OpenError::Unusable(reason) => OpenFailure::Unusable { reason },
+    }
+}
+
+fn store_failure(error: &StoreError) -> StoreFailure {
+    let reason = error.to_string();
+    match error {
+        StoreError::Lost { .. } => StoreFailure::Lost { reason },
+        StoreError::Unavailable(_) => StoreFailure::Retry { reason },
+    }
+}
