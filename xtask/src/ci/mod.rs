@@ -56,7 +56,7 @@ impl Ci<'_> {
         self.step("features", Self::each_feature_alone)?;
         self.step("rustdoc", |ci| {
             let mut cargo = ci.command("cargo");
-            cargo.args(["doc", "--workspace", "--no-deps", "--locked"]).env("RUSTDOCFLAGS", "-D warnings");
+            cargo.args(["doc", "--workspace", "--all-features", "--no-deps", "--locked"]).env("RUSTDOCFLAGS", "-D warnings");
             run_command(&mut cargo)
         })?;
         self.step("deny", |ci| ci.cargo("deny --locked check bans licenses sources"))?;
