@@ -109,7 +109,10 @@ impl Ci<'_> {
     fn advisories(&self) -> Result<()> {
         if let Err(error) = output(self.command("cargo").args(["deny", "--locked", "fetch", "db"])) {
             let reason = error.to_string();
-            say(format_args!("advisories: not run: no database ({})", reason.lines().last().unwrap_or_default()));
+            say(format_args!(
+                "advisories: not run: no database ({})",
+                reason.lines().rfind(|line| !line.trim().is_empty()).unwrap_or_default().trim()
+            ));
             return Ok(());
         }
         self.cargo("deny --locked check --disable-fetch advisories")
