@@ -29,6 +29,8 @@ pub use report::{Counts, Report, SinkReport};
 pub use settings::{DeadLetters, Role, SinkSettings};
 pub use status::{FeedStatus, PipelineStatus, SinkState, SinkStatus};
 pub use store::{Epoch, MemoryStore, Store, StoreError};
+#[cfg(feature = "redb")]
+pub use store::{OpenStoreError, RedbStore};
 
 #[cfg(feature = "kafka")]
 pub use drivetap_sink_kafka as sink_kafka;

@@ -1,5 +1,9 @@
 //! Where feeds keep their records.
 
+#[cfg(test)]
+mod contract;
+#[cfg(feature = "redb")]
+mod file;
 mod memory;
 
 use std::num::NonZeroU64;
@@ -8,6 +12,8 @@ use async_trait::async_trait;
 use drivetap_core::feed::Record;
 use drivetap_core::{AccountName, Drive, FeedId, Resource};
 
+#[cfg(feature = "redb")]
+pub use self::file::{OpenStoreError, RedbStore};
 pub use self::memory::MemoryStore;
 
 /// Keeps one [`Record`] a feed, and which drive a resource turned out to be.
@@ -16,7 +22,7 @@ pub use self::memory::MemoryStore;
 /// call returns.
 #[async_trait]
 pub trait Store: Send + Sync {
-    /// Takes the feed over: a new epoch, and the record as the last owner left it.
+    /// Takes the feed over: a new epoch, and the record as the last owner left it. A dropped future may have taken it over.
     ///
     /// # Errors
     /// [`StoreError::Unavailable`] where the store cannot be read or written.
@@ -25,7 +31,8 @@ pub trait Store: Send + Sync {
     /// Saves the record; on `Ok` it is durable. A dropped future may or may not have saved.
     ///
     /// # Errors
-    /// [`StoreError::Lost`] where a newer epoch exists, [`StoreError::Unavailable`] where it could not be written (nothing changed).
+    /// [`StoreError::Lost`] where a newer epoch exists (nothing changed), [`StoreError::Unavailable`] where it is not known to be durable: the
+    /// record before or this one is kept, whole, so that saving again is always right.
     async fn save(&self, feed: &FeedId, epoch: Epoch, record: &Record) -> Result<(), StoreError>;
 
     /// The drive that the resource resolved to, if it ever did.
