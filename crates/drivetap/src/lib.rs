@@ -1,1 +1,22 @@
-//! Bridge OneDrive and SharePoint changes from Microsoft Graph to Kafka, Redis and stdout.
+//! Bridge OneDrive and SharePoint changes from Microsoft Graph to Kafka, Redis and standard output.
+//!
+//! The program `drivetap` is this library with a short `main`. Whoever builds a pipeline of their own uses `drivetap-bridge`.
+//!
+//! - [`Cli`]: arguments. [`Config`](config::Config): the file.
+//! - [`run`]: the commands. [`Failure`]: how they end when they end badly.
+//! - [`logs`]: standard error. [`Env`]: the environment, through one reader.
+
+mod cli;
+pub mod config;
+mod env;
+mod escape;
+mod exit;
+pub mod logs;
+pub mod run;
+mod sink_url;
+
+pub use cli::{Cli, Command, Connection, Demo, EmulatorArgs, FromFile, Listen, SchemaOf};
+pub use env::Env;
+pub use exit::{Failure, Kind};
+pub use run::Streams;
+pub use sink_url::{SinkUrl, SinkUrlError};

@@ -1,2 +1,43 @@
-//! The drivetap program.
-fn main() {}
+//! The drivetap program: wiring and exit codes. What it does is in the library of the same name.
+
+use std::process::ExitCode;
+
+use drivetap::{Cli, Env, Failure, Kind, Streams, logs, run};
+
+fn main() -> ExitCode {
+    let cli = match Cli::read(std::env::args_os()) {
+        Ok(cli) => cli,
+        Err(code) => return code.map_or(ExitCode::SUCCESS, Kind::into),
+    };
+    install_tls();
+    match start(cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            logs::say(&failure.message);
+            failure.kind.into()
+        }
+    }
+}
+
+fn start(cli: Cli) -> Result<(), Failure> {
+    let env = Env::of_the_process();
+    let streams = Streams::of_the_process(&env);
+    let command = run::prepare(cli.command, &env, streams)?;
+    logs::init(command.log(), &env)?;
+
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::internal(format_args!("no runtime: {error}")))?;
+    let done = runtime.block_on(command.run());
+    // A write to a reader that takes nothing must not hold up the exit.
+    runtime.shutdown_background();
+    done
+}
+
+/// rustls asks the process which implementation it has; a library that chose one could choose a second one.
+fn install_tls() {
+    #[cfg(any(feature = "reqwest", feature = "redis"))]
+    // An error means that there is one already.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+}

@@ -1,0 +1,241 @@
+use std::ffi::OsString;
+use std::io::{self, Write as _};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use drivetap_bridge::core::{AccountName, Resource};
+use drivetap_bridge::graph::{BaseUrl, Cloud};
+
+use crate::config::{self, OutputFormat};
+use crate::escape;
+use crate::exit::Kind;
+use crate::sink_url::SinkUrl;
+
+/// Bridge OneDrive and SharePoint changes from Microsoft Graph to Kafka, Redis and standard output.
+///
+/// Standard output carries events and nothing else; logs go to standard error.
+#[derive(Debug, Parser)]
+#[command(name = "drivetap", version, subcommand_required = true, arg_required_else_help = true, after_help = EXAMPLES)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  drivetap demo                                   the whole path, without a tenant
+  drivetap listen me                              my drive's events; the token is in DRIVETAP_TOKEN
+  drivetap listen drive:b!abc --sink kafka://localhost:9092/drive-events
+  drivetap validate -c drivetap.toml              what is wrong with a configuration
+  drivetap run -c drivetap.toml                   the service
+
+Exit codes:
+  0 done, 64 bad arguments, 69 Graph or a sink unreachable where needed, 70 internal error,
+  77 sign-in needed, 78 bad configuration, 130 and 143 stopped by a second signal";
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the service: every subscription and sink of a configuration, until SIGTERM or SIGINT
+    #[command(after_help = "Example:\n  drivetap run -c /etc/drivetap/drivetap.toml")]
+    Run(FromFile),
+    /// Print what happens in drives, or send it to a sink, without a configuration
+    #[command(after_help = LISTEN_EXAMPLES)]
+    Listen(Box<Listen>),
+    /// Show the whole path on a Graph emulator inside this process; ends by itself
+    #[command(after_help = "Examples:\n  drivetap demo\n  drivetap demo --for 5s --rate 10 | jq .type")]
+    Demo(Demo),
+    /// Play Microsoft Graph and its socket.io service on a loopback address, until SIGTERM or SIGINT
+    #[command(after_help = "Example:\n  drivetap emulator --rate 2")]
+    Emulator(EmulatorArgs),
+    /// Print the path of Graph's socketIo endpoint for a resource, and nothing else
+    #[command(after_help = "Example:\n  drivetap path site:contoso.sharepoint.com,1f2e,3d4c/list:Documents")]
+    Path {
+        /// me, drive:ID, drive-list:ID, group:ID, site:ID/list:ID, or a Graph path
+        resource: Resource,
+    },
+    /// Say everything that is wrong with a configuration; touches no network
+    #[command(after_help = "Example:\n  drivetap validate -c drivetap.toml")]
+    Validate(FromFile),
+    /// Print a JSON Schema
+    #[command(after_help = "Example:\n  drivetap schema event > event.schema.json")]
+    Schema {
+        /// Of what
+        what: SchemaOf,
+    },
+}
+
+/// `-c FILE`.
+#[derive(Debug, Args)]
+pub struct FromFile {
+    /// The configuration, in TOML
+    #[arg(short, long, value_name = "FILE")]
+    pub config: PathBuf,
+}
+
+const LISTEN_EXAMPLES: &str = "\
+Examples:
+  drivetap listen me
+  drivetap listen me group:02bd9fd6 --format json | jq .data
+  drivetap listen drive:b!abc --token-file token.txt --sink 'redis://127.0.0.1?channel=drive-events'
+  drivetap listen me -c drivetap.toml --account work";
+
+/// `listen`.
+#[derive(Debug, Args)]
+pub struct Listen {
+    /// me, drive:ID, drive-list:ID, group:ID, site:ID/list:ID, or a Graph path; several may be given
+    #[arg(required = true, value_name = "RESOURCE")]
+    pub resources: Vec<Resource>,
+    /// Where events go: kafka://HOST:PORT[,…]/TOPIC, redis[s]://[USER:PASS@]HOST:PORT[/DB]?channel=NAME, stdout:
+    #[arg(long, value_name = "URL", default_value = "stdout:", hide_default_value = true)]
+    pub sink: SinkUrl,
+    /// How a line on standard output looks; text on a terminal, JSON elsewhere
+    #[arg(long)]
+    pub format: Option<OutputFormat>,
+    /// How Graph is reached.
+    #[command(flatten)]
+    pub connection: Connection,
+}
+
+/// How Graph is reached: by flags, or as a configuration says.
+#[derive(Debug, Args)]
+pub struct Connection {
+    /// Take Graph, accounts and network from this configuration
+    #[arg(short, long, value_name = "FILE", conflicts_with_all = ["base_url", "cloud", "token_env", "token_file"])]
+    pub config: Option<PathBuf>,
+    /// Graph's address with its version, https or loopback
+    #[arg(long, value_name = "URL", conflicts_with = "cloud")]
+    pub base_url: Option<BaseUrl>,
+    /// One of Graph's deployments: global, us-gov-l4, us-gov-l5, china
+    #[arg(long)]
+    pub cloud: Option<Cloud>,
+    /// The environment variable that holds the access token [default: DRIVETAP_TOKEN]
+    #[arg(long, value_name = "NAME", conflicts_with = "token_file", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    pub token_env: Option<String>,
+    /// A file that holds the access token and nothing else; read at each request
+    #[arg(long, value_name = "FILE")]
+    pub token_file: Option<PathBuf>,
+    /// The account's name in events; with -c, which account of the configuration
+    #[arg(long, value_name = "NAME")]
+    pub account: Option<AccountName>,
+}
+
+/// `demo`.
+#[derive(Debug, Args)]
+pub struct Demo {
+    /// How long it lasts
+    #[arg(long = "for", value_name = "DURATION", default_value = "30s", value_parser = duration)]
+    pub lasts: Duration,
+    /// How a line looks; text on a terminal, JSON elsewhere
+    #[arg(long)]
+    pub format: Option<OutputFormat>,
+    /// How many changes a second are made, on average
+    #[arg(long, value_name = "N", default_value = "2", value_parser = rate)]
+    pub rate: f64,
+}
+
+/// `emulator`.
+#[derive(Debug, Args)]
+pub struct EmulatorArgs {
+    /// A loopback address
+    #[arg(long, value_name = "IP:PORT", default_value = "127.0.0.1:4010")]
+    pub listen: SocketAddr,
+    /// How many changes a second are made, on average; 0: only those that are asked for
+    #[arg(long, value_name = "N", default_value = "0", value_parser = rate)]
+    pub rate: f64,
+}
+
+/// `schema`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum SchemaOf {
+    /// The events, in their structured form
+    Event,
+    /// The configuration
+    Config,
+}
+
+impl Cli {
+    /// Reads arguments, the program's name first.
+    ///
+    /// # Errors
+    /// The exit code, once help, the version or what is wrong was printed.
+    pub fn read(args: impl IntoIterator<Item = OsString>) -> Result<Self, Option<Kind>> {
+        Self::try_parse_from(args).map_err(|mut error| match error.kind() {
+            ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
+                let _ = error.print();
+                None
+            }
+            // What was typed is repeated in it, so it is escaped.
+            _ => {
+                let value = error.get(ContextKind::InvalidValue);
+                if matches!(value, Some(ContextValue::String(url)) if url.contains("://")) {
+                    // There may be a password in it.
+                    error.insert(ContextKind::InvalidValue, ContextValue::String("…".to_owned()));
+                }
+                let _ = io::stderr().write_all(escape::lines(&error.render().to_string()).as_bytes());
+                Some(Kind::Usage)
+            }
+        })
+    }
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    match config::duration(text) {
+        Some(duration) if duration.is_zero() => Err("it must be above zero".to_owned()),
+        Some(duration) => Ok(duration),
+        None => Err("write a number and a unit, like 30s or 5m".to_owned()),
+    }
+}
+
+fn rate(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(rate) if (0.0..=1_000.0).contains(&rate) => Ok(rate),
+        _ => Err("write a number of changes a second, from 0 to 1000".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_commands_fit_together() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn arguments_are_read_or_refused() {
+        let check = |args: &str, accepted: bool| {
+            let result = Cli::try_parse_from(std::iter::once("drivetap").chain(args.split_whitespace()));
+            assert_eq!(result.is_ok(), accepted, "{args}: {result:?}");
+        };
+        check("run -c a.toml", true);
+        check("run", false);
+        check("listen me", true);
+        check("listen", false);
+        check("listen me drive:b!1 --sink stdout: --format json --token-env T --account a --cloud china", true);
+        check("listen me --cloud moon", false);
+        check("listen me --base-url http://127.0.0.1:4010/v1.0", true);
+        check("listen me --base-url http://graph.example/v1.0", false);
+        check("listen me --base-url https://g.example/v1.0 --cloud china", false);
+        check("listen me -c a.toml --account work", true);
+        check("listen me -c a.toml --token-env T", false);
+        check("listen me --token-env T --token-file t", false);
+        check("listen me --sink ftp://x", false);
+        check("listen notes", false);
+        check("demo --for 5s --rate 0.5 --format text", true);
+        check("demo --for 5", false);
+        check("demo --for 0s", false);
+        check("demo --rate -1", false);
+        check("emulator --listen 127.0.0.1:0", true);
+        check("path drive:a/b", false);
+        check("schema events", false);
+        check("login", false);
+    }
+}

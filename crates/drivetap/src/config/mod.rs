@@ -1,0 +1,161 @@
+//! The configuration: a TOML file in, typed values out, and every mistake in it at once, each with its place.
+//!
+//! Two stages. [`toml`] gives a tree that knows where everything stands (serde's internally tagged enums would lose that); [`Section`]
+//! reads it key by key into the values below, so that what is unknown is what nobody asked for.
+
+mod network;
+mod problem;
+mod read;
+mod section;
+mod sink;
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use drivetap_bridge::core::AccountName;
+use drivetap_bridge::core::feed::SubscriptionSettings;
+use drivetap_bridge::graph::BaseUrl;
+
+pub use self::network::{Network, TransportKind};
+pub use self::problem::ConfigError;
+pub(crate) use self::section::duration;
+pub use self::sink::{OutputFormat, SinkConfig, SinkKind};
+use crate::env::Env;
+
+/// The JSON Schema (draft 2020-12) of the file: what `drivetap schema config` prints.
+pub const SCHEMA: &str = include_str!("../../schema/config.v1.json");
+
+/// A configuration that can be run.
+#[derive(Debug)]
+pub struct Config {
+    /// `[graph]`.
+    pub graph: GraphSection,
+    /// `[account.NAME]`, in the order of the file.
+    pub accounts: Vec<Account>,
+    /// `[[subscription]]`, in the order of the file.
+    pub subscriptions: Vec<Subscription>,
+    /// `[state] path`. `None`: cursors are kept in memory.
+    pub state: Option<PathBuf>,
+    /// `[sink.NAME]`, in the order of the file.
+    pub sinks: Vec<SinkConfig>,
+    /// `[network]` and `[delta]`.
+    pub network: Network,
+    /// `[admin] listen`. `None`: no port is opened.
+    pub admin: Option<SocketAddr>,
+    /// `[shutdown] deadline`. Default 30 s.
+    pub deadline: Duration,
+    /// `[log]`.
+    pub log: Log,
+}
+
+/// `[graph]`.
+#[derive(Debug)]
+pub struct GraphSection {
+    /// Where Graph is. Default: the global cloud.
+    pub base_url: BaseUrl,
+    /// Default `NONISV|drivetap|drivetap/VERSION`.
+    pub user_agent: Option<String>,
+    /// Which hosts a `notificationUrl` may name. Default `*.svc.ms`.
+    pub notification_hosts: Vec<String>,
+}
+
+impl GraphSection {
+    /// The defaults, at this address.
+    #[must_use]
+    pub fn at(base_url: BaseUrl) -> Self {
+        Self { base_url, user_agent: None, notification_hosts: vec!["*.svc.ms".to_owned()] }
+    }
+}
+
+/// `[account.NAME]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Account {
+    /// Its name, which is in every event.
+    pub name: AccountName,
+    /// Where its token comes from.
+    pub token: TokenFrom,
+}
+
+/// `token = { … }`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TokenFrom {
+    /// A variable of the environment, by its name.
+    Env(String),
+    /// A file that holds nothing but the token, read at each request.
+    File(PathBuf),
+    /// A program and its arguments; it prints the token.
+    Command(Vec<String>),
+}
+
+/// `[[subscription]]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Subscription {
+    /// Whose.
+    pub account: AccountName,
+    /// What.
+    pub settings: SubscriptionSettings,
+}
+
+/// `[log]`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Log {
+    /// From which level on drivetap's own lines are shown. Default `info`. `RUST_LOG` wins.
+    pub level: tracing::Level,
+    /// How a line looks. Default: text.
+    pub format: LogFormat,
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self { level: tracing::Level::INFO, format: LogFormat::Text }
+    }
+}
+
+/// `[log] format`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// To be read.
+    Text,
+    /// A JSON object a line.
+    Json,
+}
+
+/// What a file is read for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// `run` and `validate`: it has to say what to watch and where events go.
+    Service,
+    /// `listen -c`: it says how to reach Graph; what to watch and where events go are arguments.
+    Connection,
+}
+
+impl Config {
+    /// Reads a file. Touches no network; a `ca_file` is read, a token is not asked for.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it.
+    pub fn load(path: &Path, env: &Env, purpose: Purpose) -> Result<Self, ConfigError> {
+        let file = path.display().to_string();
+        let bytes = std::fs::read(path).map_err(|error| match error.kind() {
+            std::io::ErrorKind::NotFound => ConfigError::whole(&file, "there is no such file"),
+            _ => ConfigError::whole(&file, format!("cannot be read: {error}")),
+        })?;
+        let text = String::from_utf8(bytes).map_err(|error| {
+            ConfigError::whole(&file, format!("is not UTF-8 from byte {} on", error.utf8_error().valid_up_to()))
+        })?;
+        let dir = path.parent().unwrap_or(Path::new(""));
+        Self::parse(&text, &file, dir, env, purpose)
+    }
+
+    /// Reads a text. `file` is its name in errors, `dir` is what its relative paths are relative to.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it.
+    pub fn parse(text: &str, file: &str, dir: &Path, env: &Env, purpose: Purpose) -> Result<Self, ConfigError> {
+        read::config(text, dir, env, purpose).map_err(|problems| problems.into_error(file, text))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,215 @@
+use std::path::{Path, PathBuf};
+
+use drivetap_bridge::{DeadLetters, Role, SinkSettings};
+
+use super::section::{At, Section};
+use crate::env::Env;
+
+/// `[sink.NAME]`.
+#[derive(Debug)]
+pub struct SinkConfig {
+    /// Name, role, window, dead letters.
+    pub settings: SinkSettings,
+    /// What it is.
+    pub kind: SinkKind,
+}
+
+/// What a sink is, with what it needs to connect.
+#[derive(Debug)]
+pub enum SinkKind {
+    /// Standard output.
+    #[cfg(feature = "stdout")]
+    Stdout(OutputFormat),
+    /// A Kafka topic.
+    #[cfg(feature = "kafka")]
+    Kafka(drivetap_bridge::sink_kafka::KafkaConfig),
+    /// A Redis channel.
+    #[cfg(feature = "redis")]
+    Redis(drivetap_bridge::sink_redis::RedisConfig),
+}
+
+/// How an event becomes a line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum OutputFormat {
+    /// One readable line.
+    Text,
+    /// The CloudEvent as JSON on one line.
+    Json,
+}
+
+/// How large a dead-letter file may grow where nothing is said: 64 MiB.
+const DEAD_LETTER_BYTES: u64 = 64 * 1024 * 1024;
+const GIB: i64 = 1 << 30;
+
+/// `None`: it is wrong, and why is among the problems.
+pub(super) fn sink(name: &At<&str>, section: Section<'_>, state: Option<&Path>, env: &Env) -> Option<SinkConfig> {
+    let role = section.word("role", &[("durable", Role::Durable), ("live", Role::Live)]);
+    let window = section.integer("window", 1, GIB);
+    let overflow_after = section.duration("overflow_after");
+    let dead_letters = dead_letters(&section, name.value, state);
+    let kind =
+        section.required("type", section.text("type"), "\"stdout\", \"kafka\" or \"redis\"").and_then(|kind| match kind.value {
+            "stdout" => stdout(&section, &kind),
+            "kafka" => kafka(&section, &kind),
+            "redis" => redis(&section, &kind, env),
+            other => {
+                section.problem_at(&kind, format!("type is {other:?}, which is none of: stdout, kafka, redis"));
+                None
+            }
+        });
+    if !is_name(name.value) {
+        section.problem_at(
+            name,
+            format!("sink name {:?}: use 1 to 64 of letters, digits, '-', '_' and '.', and no dot in front", name.value),
+        );
+    }
+
+    // Which other keys there are hangs on the type: without one, every key would look unknown.
+    let (kind, default_role) = kind?;
+    section.finish();
+    let mut settings = SinkSettings::new(name.value, role.map_or(default_role, |at| at.value));
+    window.into_iter().for_each(|at| settings.window = at.value);
+    overflow_after.into_iter().for_each(|at| settings.overflow_after = at.value);
+    settings.dead_letters = dead_letters;
+    Some(SinkConfig { settings, kind })
+}
+
+type Made = Option<(SinkKind, Role)>;
+
+#[cfg(feature = "stdout")]
+fn stdout(section: &Section<'_>, _: &At<&str>) -> Made {
+    let format = section.word("format", &[("json", OutputFormat::Json), ("text", OutputFormat::Text)]);
+    Some((SinkKind::Stdout(format.map_or(OutputFormat::Json, |at| at.value)), Role::Durable))
+}
+
+#[cfg(not(feature = "stdout"))]
+fn stdout(section: &Section<'_>, kind: &At<&str>) -> Made {
+    not_compiled_in(section, kind)
+}
+
+#[cfg(feature = "kafka")]
+fn kafka(section: &Section<'_>, _: &At<&str>) -> Made {
+    use drivetap_bridge::sink_kafka::{InvalidConfig, KafkaConfig, KafkaSink, Mode};
+
+    let servers = section.required("bootstrap_servers", section.text("bootstrap_servers"), "\"localhost:9092\"");
+    let topic = section.required("topic", section.text("topic"), "\"drive-events\"");
+    let mode = section.word("mode", &[("binary", Mode::Binary), ("structured", Mode::Structured)]);
+    let keys = section.section("librdkafka", format!("{} librdkafka", section.name())).map(|s| s.pairs()).unwrap_or_default();
+    let (servers, topic) = (servers?, topic?);
+
+    let mut config = KafkaConfig::new(servers.value, topic.value);
+    mode.into_iter().for_each(|at| config.mode = at.value);
+    config.librdkafka = keys.iter().map(|(key, value)| (key.value.clone(), value.clone())).collect();
+    match KafkaSink::new(config.clone()) {
+        Ok(_) => Some((SinkKind::Kafka(config), Role::Durable)),
+        Err(error) => {
+            let place = match &error {
+                InvalidConfig::NoServers => Some(&servers.span),
+                InvalidConfig::Topic(_) => Some(&topic.span),
+                InvalidConfig::UnknownKey(key) | InvalidConfig::Value { key, .. } | InvalidConfig::Reserved { key, .. } => {
+                    keys.iter().find(|(at, _)| at.value == *key).map(|(at, _)| &at.span)
+                }
+            };
+            match place {
+                Some(span) => section.problem_at(&At { value: (), span: span.clone() }, error.to_string()),
+                None => section.problem(error.to_string()),
+            }
+            None
+        }
+    }
+}
+
+#[cfg(not(feature = "kafka"))]
+fn kafka(section: &Section<'_>, kind: &At<&str>) -> Made {
+    not_compiled_in(section, kind)
+}
+
+#[cfg(feature = "redis")]
+fn redis(section: &Section<'_>, _: &At<&str>, env: &Env) -> Made {
+    use drivetap_bridge::sink_redis::{RedisConfig, RedisUrl};
+
+    let url = section.required("url", section.parsed::<RedisUrl>("url"), "\"redis://127.0.0.1:6379\"");
+    let channel = section.text("channel");
+    let username = section.text("username");
+    let password = secret(section, "password", env);
+    let ca = section.contents("ca_file");
+    let url = url?;
+
+    let named = channel.as_ref().map(|at| at.value).or(url.value.channel()).map(str::to_owned);
+    let Some(named) = section.required("channel", named, "\"drive-events\"") else {
+        return None;
+    };
+    if named.is_empty() {
+        section.problem("channel is empty");
+        return None;
+    }
+    let mut config = RedisConfig::new(url.value, named);
+    config.username = username.map(|at| at.value.to_owned());
+    config.password = password;
+    config.ca_pem = ca.map(|at| at.value);
+    Some((SinkKind::Redis(config), Role::Live))
+}
+
+#[cfg(not(feature = "redis"))]
+fn redis(section: &Section<'_>, kind: &At<&str>, _: &Env) -> Made {
+    not_compiled_in(section, kind)
+}
+
+/// `"…"`, `{ env = "NAME" }` or `{ file = "…" }`; the latter two are read once, at the start.
+#[cfg(feature = "redis")]
+fn secret(section: &Section<'_>, key: &'static str, env: &Env) -> Option<secrecy::SecretString> {
+    if !section.is_table(key) {
+        return section.text(key).map(|at| at.value.into());
+    }
+    let from = section.section(key, format!("{key} of {}", section.name()))?;
+    let (variable, file) = (from.text("env"), from.contents("file"));
+    let found = match (variable, file) {
+        (Some(at), None) => env.get(at.value).or_else(|| {
+            from.problem_at(&at, format!("{key}: the environment variable {} is not set", at.value));
+            None
+        }),
+        (None, Some(at)) => Some(String::from_utf8_lossy(&at.value).trim_end_matches(['\r', '\n']).to_owned()),
+        (Some(_), Some(_)) => {
+            from.problem(format!("{key}: either env or file"));
+            None
+        }
+        (None, None) => from.required("file", None, "\"…\", or env = \"NAME\"").unwrap_or_default(),
+    };
+    from.finish();
+    found.map(Into::into)
+}
+
+#[cfg(not(all(feature = "stdout", feature = "kafka", feature = "redis")))]
+fn not_compiled_in(section: &Section<'_>, kind: &At<&str>) -> Made {
+    let kind_name = kind.value;
+    let message = format!("type {kind_name:?} is not compiled into this binary: build it with the feature {kind_name:?}");
+    section.problem_at(kind, message);
+    None
+}
+
+fn dead_letters(section: &Section<'_>, name: &str, state: Option<&Path>) -> DeadLetters {
+    let Some(table) = section.section("dead_letter", format!("dead_letter of {}", section.name())) else {
+        return state.map_or(DeadLetters::None, |state| beside(state, name));
+    };
+    if let Some(topic) = table.text("topic") {
+        table.problem_at(&topic, "dead letters to a topic come with a later version: use { file = \"…\", max_bytes = … }");
+        return DeadLetters::None;
+    }
+    let max_bytes = table.integer("max_bytes", 1, i64::MAX).map_or(DEAD_LETTER_BYTES, |at| at.value);
+    let file = table.required("file", table.path("file"), "\"dead-letters.jsonl\"");
+    table.finish();
+    file.map_or(DeadLetters::None, |path| DeadLetters::File { path: path.value, max_bytes })
+}
+
+/// `drivetap.redb` has `drivetap.redb.bus.dead-letters.jsonl` beside it.
+fn beside(state: &Path, sink: &str) -> DeadLetters {
+    let mut path = state.as_os_str().to_owned();
+    path.push(format!(".{sink}.dead-letters.jsonl"));
+    DeadLetters::File { path: PathBuf::from(path), max_bytes: DEAD_LETTER_BYTES }
+}
+
+// As an account's: it becomes part of a file's name and of a metric's label.
+fn is_name(name: &str) -> bool {
+    let legal = |b: u8| b.is_ascii_alphanumeric() || b"-_.".contains(&b);
+    (1..=64).contains(&name.len()) && name.bytes().all(legal) && !name.starts_with('.')
+}

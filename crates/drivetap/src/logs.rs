@@ -1,0 +1,180 @@
+//! What goes to standard error: logs, and a sentence where the program ends early.
+
+use std::io::{self, Write};
+
+use tracing::Level;
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::filter::{EnvFilter, filter_fn};
+use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{Layer, Registry};
+
+use crate::config::{Log, LogFormat};
+use crate::env::Env;
+use crate::escape;
+use crate::exit::Failure;
+
+/// Shows logs on standard error from here on.
+///
+/// `RUST_LOG` wins over the level. Whatever it says, other people's crates are capped at `info`: tungstenite prints the upgrade request,
+/// with its secrets, at `trace`.
+///
+/// # Errors
+/// 78 where `RUST_LOG` is no filter.
+pub fn init(log: Log, env: &Env) -> Result<(), Failure> {
+    // An error of either means that somebody shows logs already: a test.
+    let _ = tracing_log::LogTracer::init_with_filter(tracing_log::log::LevelFilter::Info);
+    let _ = subscriber(log, env, io::stderr)?.try_init();
+    Ok(())
+}
+
+/// Tells a person, escaped. A standard error that is closed is no reason to fail.
+pub fn say(message: &str) {
+    escape::to_stderr(message);
+}
+
+type Shown = Box<dyn tracing::Subscriber + Send + Sync>;
+
+fn subscriber<W>(log: Log, env: &Env, out: W) -> Result<Shown, Failure>
+where
+    W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
+{
+    let filter = match env.filled("RUST_LOG") {
+        Some(directives) => EnvFilter::try_new(&directives)
+            .map_err(|error| Failure::config(format_args!("RUST_LOG in the environment is no filter: {error}")))?,
+        None => EnvFilter::new(format!("warn,drivetap={}", log.level.as_str().to_ascii_lowercase())),
+    };
+    // By `Layer::with_filter` and not as layers of their own, so that the one cannot let through what the other holds back.
+    let capped = filter_fn(|metadata| *metadata.level() <= Level::INFO || is_ours(metadata.target()))
+        .with_max_level_hint(LevelFilter::TRACE);
+    let writer = Escaping { out, escape: if log.format == LogFormat::Json { escape::json } else { escape::line } };
+    // Colours would be escaped as well.
+    let lines = tracing_subscriber::fmt::layer().with_ansi(false).with_writer(writer);
+    let lines = match log.format {
+        LogFormat::Text => lines.boxed(),
+        LogFormat::Json => lines.json().flatten_event(true).with_current_span(false).boxed(),
+    };
+    Ok(Box::new(Registry::default().with(lines.with_filter(capped).with_filter(filter))))
+}
+
+// `drivetap`, `drivetap_bridge`, …
+fn is_ours(target: &str) -> bool {
+    let name = target.split("::").next().unwrap_or_default();
+    name == "drivetap" || name.starts_with("drivetap_")
+}
+
+/// Escapes what is inside a line; a write is a line.
+struct Escaping<W> {
+    out: W,
+    escape: fn(&str) -> String,
+}
+
+struct EscapingLine<W> {
+    out: W,
+    escape: fn(&str) -> String,
+}
+
+impl<'a, W: MakeWriter<'a>> MakeWriter<'a> for Escaping<W> {
+    type Writer = EscapingLine<W::Writer>;
+
+    fn make_writer(&'a self) -> Self::Writer {
+        EscapingLine { out: self.out.make_writer(), escape: self.escape }
+    }
+}
+
+impl<W: Write> Write for EscapingLine<W> {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        let text = String::from_utf8_lossy(line);
+        let (text, end) = text.strip_suffix('\n').map_or((text.as_ref(), ""), |text| (text, "\n"));
+        self.out.write_all(format!("{}{end}", (self.escape)(text)).as_bytes())?;
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex, PoisonError};
+
+    use tracing::subscriber::with_default;
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Kept(Arc<Mutex<Vec<u8>>>);
+
+    impl Kept {
+        fn text(&self) -> String {
+            String::from_utf8(self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()).expect("UTF-8")
+        }
+    }
+
+    impl Write for Kept {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn logged(log: Log, rust_log: Option<&'static str>, act: impl FnOnce()) -> String {
+        let kept = Kept::default();
+        let out = kept.clone();
+        let env = Env::new(move |name| (name == "RUST_LOG").then_some(rust_log).flatten().map(str::to_owned));
+        let subscriber = subscriber(log, &env, move || out.clone()).expect("a filter");
+        with_default(subscriber, act);
+        kept.text()
+    }
+
+    fn everything() {
+        tracing::trace!(target: "tungstenite::handshake", "GET /?token=secret");
+        tracing::debug!(target: "drivetapish", "secret");
+        tracing::info!(target: "reqwest", "theirs");
+        tracing::warn!(target: "rdkafka", "warned");
+        tracing::info!(target: "drivetap_bridge::feed", "ours");
+        tracing::trace!(target: "drivetap", "detail");
+    }
+
+    #[test]
+    fn what_dependencies_say_below_info_is_never_shown() {
+        for (rust_log, shown, hidden) in [
+            (None, vec!["ours", "warned"], vec!["secret", "theirs", "detail"]),
+            (Some("trace"), vec!["ours", "theirs", "detail"], vec!["secret"]),
+            (Some("trace,tungstenite=trace"), vec!["ours"], vec!["secret"]),
+            (Some("tungstenite=trace"), vec![], vec!["secret", "ours"]),
+            (Some("off"), vec![], vec!["ours", "warned"]),
+        ] {
+            let text = logged(Log::default(), rust_log, everything);
+            assert!(shown.iter().all(|word| text.contains(word)), "{rust_log:?}: {text}");
+            assert!(!hidden.iter().any(|word| text.contains(word)), "{rust_log:?}: {text}");
+        }
+    }
+
+    #[test]
+    fn a_log_line_drives_no_terminal_in_either_format() {
+        let nasty = || tracing::warn!(name = "a\u{202e}b", "one\ntwo \u{1b}[2J\u{9b}3m");
+        let text = logged(Log::default(), None, nasty);
+        assert_eq!(text.matches('\n').count(), 1, "{text:?}");
+        assert!(!text.contains(['\u{1b}', '\u{9b}', '\u{202e}']), "{text:?}");
+
+        let text = logged(Log { format: LogFormat::Json, ..Log::default() }, None, nasty);
+        assert!(!text.contains(['\u{1b}', '\u{9b}', '\u{202e}']), "{text:?}");
+        let line: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+        assert_eq!(line["message"], "one\ntwo \u{1b}[2J\u{9b}3m");
+        assert_eq!(line["level"], "WARN");
+    }
+
+    #[test]
+    fn a_filter_that_is_none_is_a_bad_configuration() {
+        let env = Env::new(|_| Some("drivetap=loud".to_owned()));
+        let Err(failure) = subscriber(Log::default(), &env, io::sink) else { panic!("not a filter") };
+        assert!(failure.message.starts_with("RUST_LOG in the environment is no filter: "), "{}", failure.message);
+    }
+}
