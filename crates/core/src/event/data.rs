@@ -90,10 +90,6 @@ pub enum GapReason {
     Expired,
     /// The machine slept.
     Suspended,
-    /// Graph gave no endpoint (`notSupported`, 403, 404) and the drive was polled.
-    Unavailable,
-    /// The account's token was refused.
-    SignIn,
     /// A live sink stayed full and lost whole pages.
     SinkOverflow,
 }
