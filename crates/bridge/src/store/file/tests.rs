@@ -232,8 +232,12 @@ async fn no_damaged_byte_makes_another_record() {
                 let feeds: Vec<FeedId> = (0..20).map(|number| feed("anna", &format!("d{number}"))).collect();
                 let opened = futures_util::future::join_all(feeds.iter().map(|feed| store.open(feed))).await;
                 for (number, outcome) in opened.into_iter().enumerate() {
-                    // One transaction back is where redb goes when the newest root is damaged.
-                    assert!(outcome.unwrap().1.is_none_or(|record| record == numbered(number)), "byte {at}");
+                    // One transaction back is where redb goes when the newest root is damaged: to before the last save.
+                    let record = outcome.unwrap().1;
+                    assert!(
+                        record == Some(numbered(number)) || (number == 19 && record.is_none()),
+                        "byte {at}: {number}: {record:?}"
+                    );
                 }
                 whole += 1;
             }
