@@ -129,7 +129,12 @@ impl Driver {
                     }
                 }
                 Action::FetchPage { attempt, from, .. } => self.fetch_page(attempt, from),
-                Action::Publish { batch, events } => self.offers.push_back((batch, events)),
+                Action::Publish { batch, events } => {
+                    for inlet in &self.shared.inlets {
+                        inlet.announce(&events);
+                    }
+                    self.offers.push_back((batch, events));
+                }
                 Action::PublishSignals { events, merged } => self.publish_signals(&events, merged),
                 Action::Commit { attempt, record } => {
                     let (shared, id, epoch) = (Arc::clone(&self.shared), self.id.clone(), self.epoch);

@@ -265,14 +265,19 @@ async fn the_drain_ends_at_its_deadline_and_says_what_is_left() {
     tokio::time::sleep(Duration::from_secs(3)).await;
     world.place.cut();
     world.place.refuse(std::iter::repeat_n(NotReady::Later("down".to_owned()), 1_000));
-    world.change("a");
+    for n in 0..20_000 {
+        world.change(&format!("item-{n}"));
+    }
     peer.notify(&tap());
     tokio::time::sleep(Duration::from_secs(10)).await;
+    let queued = world.handle.status().sinks[0].queued_bytes;
+    assert!(queued <= 8 * 1024 * 1024, "the window is bounded: {queued}");
     let begun = Instant::now();
     let report = world.stop().await;
     assert!(begun.elapsed() <= Duration::from_secs(35), "{:?}", begun.elapsed());
     let total = report.total();
-    assert_eq!((total.delivered, total.abandoned), (0, 2));
+    assert_eq!(total.delivered, 0);
+    assert_eq!(total.abandoned % 200, 1, "a signal and whole pages, the one that found no room included: {total}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -105,7 +105,12 @@ impl Inlet {
         self.holds_cursor
     }
 
-    /// Puts events into the ordered line, waiting for room. The ticket is punched when the last of them is settled.
+    /// Counts events in, as soon as a feed has published them: from here on each of them ends in one count, though it never finds room.
+    pub(crate) fn announce(&self, events: &[Arc<Event>]) {
+        self.offered.fetch_add(count(events.len()), Ordering::Relaxed);
+    }
+
+    /// Puts announced events into the ordered line, waiting for room. The ticket is punched when the last of them is settled.
     ///
     /// A sink that does not hold the cursor is waited for only while its window was full for less than `overflow_after`; then it loses
     /// the rest. A dropped future has put in a prefix, or nothing.
@@ -127,7 +132,6 @@ impl Inlet {
             };
             rest = after;
             let room = Arc::new(room);
-            self.offered.fetch_add(count(chunk.len()), Ordering::Relaxed);
             self.with(|lines| {
                 for event in chunk {
                     lines.ordered.push_back(Slot {
@@ -165,7 +169,6 @@ impl Inlet {
         let (Some(first), Some(last)) = (events.first(), events.last()) else {
             return;
         };
-        self.offered.fetch_add(count(events.len()), Ordering::Relaxed);
         self.counters.abandoned.fetch_add(count(events.len()), Ordering::Relaxed);
         self.count_metric("abandoned", count(events.len()));
         self.with(|lines| match lines.overflows.iter_mut().find(|overflow| overflow.first.feed() == first.feed()) {

@@ -35,6 +35,7 @@ impl Rig {
     }
 
     async fn put(&self, batch: u64, events: &[Arc<Event>]) {
+        self.inlet.announce(events);
         self.inlet.put(events, Some(self.progress.ticket(0, BatchId(batch)))).await;
     }
 
@@ -154,6 +155,7 @@ async fn a_live_sink_that_stays_full_loses_whole_pages_and_is_told_so() {
     let events = changes(200);
     let begun = Instant::now();
     for page in events.chunks(20) {
+        rig.inlet.announce(page);
         rig.inlet.put(page, None).await;
     }
     assert_eq!(begun.elapsed(), Duration::from_secs(10), "waited for overflow_after once, then not at all");
