@@ -1,0 +1,22 @@
+//! End-to-end tests: the built program, as a user starts it, on real services.
+//!
+//! Graph is the emulator, or a stub of a test's own; Kafka, Redis and the official socket.io server are real. A test that misses a
+//! service fails and says how to get it: `cargo xtask test`.
+
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a helper that cannot go on fails its test")]
+
+mod support;
+
+mod admin;
+mod bad_input;
+mod closed_pipe;
+mod consumers;
+mod demo;
+mod exit_codes;
+mod kafka;
+mod official_server;
+mod redis_channel;
+mod resources;
+mod restart;
+mod secrets;
+mod several;

@@ -1,1 +1,0 @@
-//! End-to-end tests: the built binary on real services.
