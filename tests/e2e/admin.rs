@@ -6,7 +6,19 @@ use drivetap_emulator::Handshake;
 
 use crate::support::{CHANGE, Scene, Signal, closed_port, get, of_type};
 
-const METRICS: [&str; 1] = ["drivetap_"];
+/// Counts, sizes of queues, the age of a cursor. Dashboards are built on these names.
+const METRICS: [&str; 10] = [
+    "drivetap_events_total{",
+    "drivetap_notifications_received_total",
+    "drivetap_ready 1",
+    "drivetap_feed_sessions{",
+    "drivetap_feed_sequence{",
+    "drivetap_feed_cursor_age_seconds{",
+    "drivetap_unresolved_subscriptions 0",
+    "drivetap_sink_up{",
+    "drivetap_sink_queued_bytes{",
+    "drivetap_sink_waiting_signals{",
+];
 
 #[tokio::test(flavor = "multi_thread")]
 async fn it_is_ready_with_a_session_and_neither_without_one_nor_while_it_drains() {

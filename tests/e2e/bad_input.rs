@@ -57,7 +57,7 @@ async fn a_configuration_is_refused_with_the_place_of_what_is_wrong() {
 
     for (from, to, said) in [
         ("resource =", "resorce =", &["a.toml:4:1", "resorce", "resource"][..]),
-        ("type = \"stdout\"", "type = \"stdout\"\n[sink.console]\ntype = \"stdout\"", &["a.toml:7:", "not TOML", "console"]),
+        ("type = \"stdout\"", "type = \"stdout\"\n[sink.console]\ntype = \"stdout\"", &["a.toml:7:", "console is there twice"]),
         ("\"me\"", "\"mine\"", &["a.toml:4:12", "mine"]),
         ("\"me\"", "\"drive:a/b\"", &["a.toml:4:12", "contains '/'"]),
         ("[account.default]", "[graph]\nbase_url = \"http://graph.example/v1.0\"\n[account.default]", &["a.toml:2:12", "https"]),
@@ -105,7 +105,7 @@ async fn a_bad_endpoint_is_said_without_its_secret_and_never_dialled() {
         (answering(&format!("http://x.svc.ms/notifications?{SECRET}")).await, "scheme \"http\""),
         (answering(&format!("https://192.0.2.1/notifications?{SECRET}")).await, "192.0.2.1"),
         (GraphStub::answering(&nothing).await, "no notificationUrl"),
-        (html, "not a JSON"),
+        (html, "HTML, not JSON"),
     ];
     let folder = tempfile::tempdir().unwrap();
     let mut running = Vec::new();

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use drivetap_emulator::{Answer, Fault, Gone, Handshake, Route, SocketFault};
 
-use crate::support::{CHANGE, Event, GAP, RESYNC, Scene, TOKEN, assert_valid, get, of_type, redis, unique, until};
+use crate::support::{CHANGE, Event, GAP, RESYNC, Scene, TOKEN, assert_valid, get, of_type, redis, unique};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_token_and_no_socket_url_is_printed_at_trace_whatever_goes_wrong() {
@@ -12,12 +12,11 @@ async fn no_token_and_no_socket_url_is_printed_at_trace_whatever_goes_wrong() {
     let graph = &scene.graph;
     // Everything that is said about a request or a URL is said.
     for fault in [
-        Fault::error(Route::Drive, 403, "accessDenied"),
+        Fault::unavailable(Route::Drive, None),
         Fault::throttled(Route::Endpoint, 0),
         Fault::html(Route::Endpoint, 502),
         Fault::empty(Route::Delta, 500),
         Fault::new(Route::Delta, Answer::Reset),
-        Fault::new(Route::Endpoint, Answer::Raw { status: 200, headers: Vec::new(), body: "{\"notificationUrl\":7}".to_owned() }),
     ] {
         graph.fault(fault);
     }
@@ -25,23 +24,22 @@ async fn no_token_and_no_socket_url_is_printed_at_trace_whatever_goes_wrong() {
     let password = "redis-pa55word";
     let toml = format!(
         "[[subscription]]\nresource = \"me\"\n[state]\npath = \"drivetap.redb\"\n[sink.console]\ntype = \"stdout\"\n\
-         [admin]\nlisten = \"{admin}\"\n{}password = \"{password}\"\n",
+         [admin]\nlisten = \"{admin}\"\n[shutdown]\ndeadline = \"1s\"\n{}password = \"{password}\"\n",
         redis::sink("live", &unique("e2e")),
     );
     let all = "trace,hyper=trace,reqwest=trace,tungstenite=trace,rust_engineio=trace,rust_socketio=trace,redis=trace";
-    let program = scene.run_with(&toml.replace("slow_retry", ""), &[("RUST_LOG", all), ("RUST_BACKTRACE", "1")]);
+    let program = scene.run_with(&toml, &[("RUST_LOG", all), ("RUST_BACKTRACE", "1")]);
     scene.subscribed(1).await;
     scene.me().create("/", "First.txt").unwrap();
     program.events("a change", |events| !of_type(events, CHANGE).is_empty()).await;
 
-    // The service throws it out, refuses it, lets its URL expire; delta forgets the cursor; the source refuses the token once.
+    // The service throws it out, refuses it, delta forgets the cursor.
     graph.switch(|switches| switches.handshake = Handshake::Refused(401));
     graph.socket_fault(&SocketFault::Reset);
-    graph.fault(Fault::error(Route::Endpoint, 401, "InvalidAuthenticationToken"));
     graph.fault(Fault::gone(Gone::default()));
-    let refused = graph.requests().len();
-    until("a refused handshake", || graph.requests().iter().skip(refused).any(|r| r.route == Some(Route::Socket))).await;
-    graph.switch(|switches| switches.handshake = Handshake::ConnectError("Unauthorized token=zzz".to_owned()));
+    program.says("HTTP status 401").await;
+    graph.switch(|switches| switches.handshake = Handshake::ConnectError("Unauthorized".to_owned()));
+    program.says("Unauthorized").await;
     scene.me().create("/", "Second.txt").unwrap();
     graph.switch(|switches| switches.handshake = Handshake::Normal);
     let enough = |events: &[Event]| {
@@ -50,6 +48,10 @@ async fn no_token_and_no_socket_url_is_printed_at_trace_whatever_goes_wrong() {
             && of_type(events, CHANGE).iter().any(|event| event.item_name() == "Second.txt")
     };
     program.events("a gap, a resync and the second change", enough).await;
+    // Last, since that pauses the account: Graph refuses the token.
+    graph.fault(Fault::error(Route::Endpoint, 401, "InvalidAuthenticationToken"));
+    graph.expire_endpoints();
+    program.says("InvalidAuthenticationToken").await;
     let (_, metrics) = get(&admin, "/metrics").await.unwrap();
     let ended = program.stop().await;
     ended.assert(0, &[]);

@@ -63,7 +63,7 @@ impl Program {
     }
 
     pub(crate) fn pid(&self) -> u32 {
-        self.child.id().unwrap_or_else(|| panic!("it has ended:\n{}", self.transcript()))
+        self.child.id().expect("it has ended")
     }
 
     pub(crate) fn signal(&self, signal: Signal) {
@@ -95,7 +95,7 @@ impl Program {
     /// Still running after a while in which it could have ended.
     pub(crate) async fn assert_stays(&mut self, while_: Duration) {
         if let Ok(status) = timeout(while_, self.child.wait()).await {
-            panic!("it ended with {status:?}:\n{}", self.transcript());
+            panic!("it ended with {status:?}");
         }
     }
 
@@ -114,7 +114,7 @@ impl Program {
     /// Waits for the end, and for the last of what was printed.
     pub(crate) async fn end(mut self) -> Ended {
         let Ok(status) = timeout(PATIENCE, self.child.wait()).await else {
-            panic!("it does not end:\n{}", self.transcript());
+            panic!("it does not end");
         };
         for output in [&mut self.stdout, &mut self.stderr] {
             // The sender goes with the end of the pipe.
@@ -128,13 +128,18 @@ impl Program {
         let found = timeout(PATIENCE, output.wait_for(|lines| done(lines))).await;
         match found {
             Ok(Ok(_)) => {}
-            Ok(Err(_)) => panic!("it ended before this was seen: {what}\n{}", self.transcript()),
-            Err(_) => panic!("not seen in {} s: {what}\n{}", PATIENCE.as_secs(), self.transcript()),
+            Ok(Err(_)) => panic!("it ended before this was seen: {what}"),
+            Err(_) => panic!("not seen in {} s: {what}", PATIENCE.as_secs()),
         }
     }
+}
 
-    fn transcript(&self) -> String {
-        format!("── standard output\n{}\n── standard error\n{}", self.stdout().join("\n"), self.stderr().join("\n"))
+impl Drop for Program {
+    /// Whatever failed while it ran, what it said is wanted.
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("── standard output\n{}\n── standard error\n{}", self.stdout().join("\n"), self.stderr().join("\n"));
+        }
     }
 }
 
