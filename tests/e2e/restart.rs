@@ -119,6 +119,31 @@ async fn killed_in_the_middle_of_bursts_it_loses_nothing_and_no_number_is_skippe
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_cursor_that_graph_forgot_is_told_and_the_drive_is_enumerated() {
+    let scene = Scene::new().await;
+    let program = scene.run(ME_TO_STDOUT);
+    scene.subscribed(1).await;
+    scene.me().create("/", "Before.txt").unwrap();
+    program.events("the change before", |events| of_type(events, CHANGE).len() == 1).await;
+
+    scene.me().expire_tokens();
+    scene.me().create("/", "After.txt").unwrap();
+    let events = program.events("a resync from here to there", |events| of_type(events, RESYNC).len() == 2).await;
+    program.stop().await.assert(0, &[]);
+
+    assert_valid(&events);
+    let numbered: Vec<_> = events.iter().filter(|event| event.is(CHANGE) || event.is(RESYNC)).collect();
+    assert!(numbered.windows(2).all(|pair| pair[1].sequence() == pair[0].sequence() + 1), "{numbered:#?}");
+    let phase = |name: &str| numbered.iter().position(|event| event.is(RESYNC) && event.data()["phase"] == name).unwrap();
+    let (started, completed) = (phase("started"), phase("completed"));
+    assert_eq!(numbered[started].data()["code"], "resyncChangesApplyDifferences");
+    let enumerated: BTreeSet<_> = numbered[started + 1..completed].iter().map(|event| event.text("subject").to_owned()).collect();
+    let there: BTreeSet<_> = scene.me().items().into_iter().map(|(id, _)| id).collect();
+    assert_eq!(enumerated, there, "everything that is there, the root included");
+    assert_eq!(numbered[completed].data()["items"], enumerated.len());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_state_file_in_use_is_refused_by_name_of_its_holder() {
     let scene = Scene::new().await;
     let toml = format!("{STATE}{ME_TO_STDOUT}");

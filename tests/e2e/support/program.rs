@@ -77,6 +77,11 @@ impl Program {
         parsed(&self.stdout.borrow())
     }
 
+    /// Waits until a line of standard output holds `part`.
+    pub(crate) async fn prints(&self, part: &str) {
+        self.wait(&self.stdout, part, |lines| lines.iter().any(|line| line.contains(part))).await;
+    }
+
     /// Waits until a line of standard error holds `part`.
     pub(crate) async fn says(&self, part: &str) {
         self.wait(&self.stderr, part, |lines| lines.iter().any(|line| line.contains(part))).await;
