@@ -95,8 +95,8 @@ async fn killed_in_the_middle_of_bursts_it_loses_nothing_and_no_number_is_skippe
         let all = lives.iter().flatten().chain(events).filter(|event| event.is(CHANGE));
         all.map(|event| event.text("subject").to_owned()).collect::<BTreeSet<_>>()
     };
-    let last =
-        program.events("everything that was created", |events| created.iter().all(|id| seen(&lives, events).contains(id))).await;
+    let all = |events: &[Event]| created.iter().all(|id| seen(&lives, events).contains(id)) && !of_type(events, GAP).is_empty();
+    let last = program.events("everything that was created, and the gap", all).await;
     program.stop().await.assert(0, &[]);
     lives.push(last);
 
