@@ -28,10 +28,12 @@ fn fresh(path: &Path) -> Result<(), String> {
     let built = fs::metadata(path).and_then(|it| it.modified()).map_err(|error| format!("{}: {error}", path.display()))?;
     let list = path.with_extension("d");
     let list = fs::read_to_string(&list).map_err(|error| format!("{}: {error}", list.display()))?;
+    // A space in a path is written `\ `.
+    let list = list.trim().replace("\\ ", "\0");
     let sources = list.split_once(": ").map(|(_, sources)| sources).unwrap_or_default();
-    for source in sources.split_whitespace() {
-        let newer = fs::metadata(source).and_then(|it| it.modified()).is_ok_and(|changed| changed > built);
-        if newer || !Path::new(source).exists() {
+    for source in sources.split(' ').map(|source| source.replace('\0', " ")) {
+        let newer = fs::metadata(&source).and_then(|it| it.modified()).is_ok_and(|changed| changed > built);
+        if newer || !Path::new(&source).exists() {
             return Err(format!("{} is older than {source}", path.display()));
         }
     }
