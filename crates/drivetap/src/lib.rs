@@ -6,14 +6,18 @@
 //! - [`run`]: the commands. [`Failure`]: how they end when they end badly.
 //! - [`logs`]: standard error. [`Env`]: the environment, through one reader.
 
+mod admin;
 mod cli;
 pub mod config;
 mod env;
 mod escape;
 mod exit;
 pub mod logs;
+mod metrics;
 pub mod run;
+mod signals;
 mod sink_url;
+mod wiring;
 
 pub use cli::{Cli, Command, Connection, Demo, EmulatorArgs, FromFile, Listen, SchemaOf};
 pub use env::Env;

@@ -90,7 +90,7 @@ impl<'d> Section<'d> {
         match value.parse() {
             Ok(value) => Some(At { value, span }),
             Err(error) => {
-                let (error, key) = (format!("{error}"), format!("{key}"));
+                let (error, key) = (error.to_string(), key.to_string());
                 let message = if error.starts_with(&key) { error } else { format!("{key}: {error}") };
                 self.cx.problems.at(&span, message);
                 None

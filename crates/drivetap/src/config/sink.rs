@@ -136,9 +136,7 @@ fn redis(section: &Section<'_>, _: &At<&str>, env: &Env) -> Made {
     let url = url?;
 
     let named = channel.as_ref().map(|at| at.value).or(url.value.channel()).map(str::to_owned);
-    let Some(named) = section.required("channel", named, "\"drive-events\"") else {
-        return None;
-    };
+    let named = section.required("channel", named, "\"drive-events\"")?;
     if named.is_empty() {
         section.problem("channel is empty");
         return None;

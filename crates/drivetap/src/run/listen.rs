@@ -1,0 +1,214 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use drivetap_bridge::core::feed::{Emit, Start, SubscriptionSettings};
+use drivetap_bridge::core::{AccountName, Remedy, Resource};
+use drivetap_bridge::graph::{BaseUrl, Graph};
+use drivetap_bridge::sink::NotReady;
+use drivetap_bridge::{Handle, MemoryStore, Role, SinkSettings};
+
+use super::{say_drained, until_closed};
+use crate::cli::{Connection, Listen};
+use crate::config::{
+    Account, Config, GraphSection, Log, Network, OutputFormat, Purpose, SinkConfig, SinkKind, Subscription, TokenFrom,
+};
+use crate::env::Env;
+use crate::exit::Failure;
+use crate::logs::say;
+use crate::run::Streams;
+use crate::signals::Signals;
+use crate::sink_url::SinkUrl;
+use crate::wiring::Parts;
+
+/// `listen`: one person, a terminal, no state. What it needs has to be there, else it ends and says what is missing.
+pub(super) struct Listening {
+    config: Config,
+    env: Env,
+    streams: Streams,
+}
+
+impl Listening {
+    pub(super) fn new(args: Listen, env: &Env, streams: Streams) -> Result<Self, Failure> {
+        let Listen { resources, sink, format, connection } = args;
+        if let Some(twice) = resources.iter().enumerate().find(|(n, resource)| resources[..*n].contains(resource)) {
+            return Err(Failure::usage(format_args!("{} is there twice", twice.1)));
+        }
+        let sinks = vec![sink_of(sink, format, streams)?];
+        let mut config = connect(connection, env)?;
+        let account = config.accounts.first().map(|account| account.name.clone()).unwrap_or_default();
+        config.subscriptions = resources.into_iter().map(|resource| everything(resource, account.clone())).collect();
+        config.sinks = sinks;
+        Ok(Self { config, env: env.clone(), streams })
+    }
+
+    pub(super) async fn run(self) -> Result<(), Failure> {
+        let Self { mut config, env, streams } = self;
+        let signals = Signals::watch()?;
+        let sinks = std::mem::take(&mut config.sinks);
+        let mut parts = Parts::new(&config, sinks, &env, streams)?;
+        tokio::select! {
+            checked = check(&config, &mut parts) => checked?,
+            // Nothing was received, so there is nothing to count.
+            () = signals.asked() => return Ok(()),
+        }
+        let stdout = parts.stdout.take();
+        let pipeline = parts.pipeline(&config, Arc::new(MemoryStore::default()))?;
+        let handle = pipeline.handle();
+        let run = until_closed(pipeline, signals.asked(), config.deadline, stdout);
+        tokio::pin!(run);
+        let ended = tokio::select! {
+            ended = &mut run => ended,
+            () = ready(&handle) => {
+                say("listening; Ctrl-C ends it");
+                run.await
+            }
+        };
+        if let Some(report) = ended? {
+            say_drained(&report, "");
+        }
+        Ok(())
+    }
+}
+
+/// Graph knows each resource and the sink is there, before anything is promised.
+async fn check(config: &Config, parts: &mut Parts) -> Result<(), Failure> {
+    for subscription in &config.subscriptions {
+        let Some((_, graph)) = parts.graphs.iter().find(|(name, _)| *name == subscription.account) else {
+            continue;
+        };
+        look_up(&subscription.settings.resource, graph.as_ref(), &config.accounts).await?;
+    }
+    for (settings, sink) in &mut parts.sinks {
+        sink.connect().await.map_err(|error| match error {
+            NotReady::Later(reason) => Failure::unavailable(format_args!("sink {}: {reason}", settings.name)),
+            NotReady::Never(reason) => Failure::config(format_args!("sink {}: {reason}", settings.name)),
+        })?;
+    }
+    Ok(())
+}
+
+async fn look_up(resource: &Resource, graph: &dyn Graph, accounts: &[Account]) -> Result<(), Failure> {
+    match graph.drive(resource).await {
+        Ok(drive) => {
+            say(&format!("{resource} is the {} drive {}", drive.drive_type, drive.id));
+            Ok(())
+        }
+        Err(failure) if failure.remedy == Remedy::SignIn => {
+            let hint = match accounts.first().map(|account| &account.token) {
+                Some(TokenFrom::Env(name)) => {
+                    format!("put a delegated access token with Files.Read into {name}, or give --token-file")
+                }
+                Some(TokenFrom::File(path)) => format!("put a delegated access token with Files.Read into {}", path.display()),
+                _ => "look at what the token's command prints".to_owned(),
+            };
+            Err(Failure::sign_in(format_args!("sign-in is needed for {resource}: {failure}\n{hint}")))
+        }
+        Err(failure) => Err(Failure::unavailable(format_args!("Graph does not give the drive of {resource}: {failure}"))),
+    }
+}
+
+/// Waits until every subscription has its session.
+async fn ready(handle: &Handle) {
+    /// A person does not see less; nothing tells when it changes.
+    const LOOK: Duration = Duration::from_millis(50);
+
+    let mut looks = tokio::time::interval(LOOK);
+    loop {
+        looks.tick().await;
+        let status = handle.status();
+        if status.is_ready() && status.unresolved.is_empty() && status.feeds.iter().all(|feed| feed.status.connected()) {
+            return;
+        }
+    }
+}
+
+fn everything(resource: Resource, account: AccountName) -> Subscription {
+    let settings = SubscriptionSettings { resource, emit: Emit { signals: true, changes: true }, start: Start::Latest };
+    Subscription { account, settings }
+}
+
+/// The configuration that the flags say, without subscriptions and sinks, and with the one account that is used.
+fn connect(connection: Connection, env: &Env) -> Result<Config, Failure> {
+    let Connection { config, base_url, cloud, token_env, token_file, account } = connection;
+    if let Some(path) = config {
+        let mut config = Config::load(&path, env, Purpose::Connection).map_err(Failure::config)?;
+        config.accounts = vec![choose(config.accounts, account)?];
+        (config.state, config.admin) = (None, None);
+        return Ok(config);
+    }
+    let base_url = base_url.unwrap_or_else(|| cloud.map_or_else(BaseUrl::default, Into::into));
+    let token = match token_file {
+        Some(path) => TokenFrom::File(path),
+        None => TokenFrom::Env(token_env.unwrap_or_else(|| "DRIVETAP_TOKEN".to_owned())),
+    };
+    Ok(Config {
+        graph: GraphSection::at(base_url),
+        accounts: vec![Account { name: account.unwrap_or_default(), token }],
+        subscriptions: Vec::new(),
+        state: None,
+        sinks: Vec::new(),
+        network: Network::from_env(env).map_err(Failure::config)?,
+        admin: None,
+        deadline: Duration::from_secs(30),
+        log: Log::default(),
+    })
+}
+
+fn choose(mut accounts: Vec<Account>, asked: Option<AccountName>) -> Result<Account, Failure> {
+    let names = accounts.iter().map(|account| account.name.to_string()).collect::<Vec<_>>().join(", ");
+    let position = match &asked {
+        Some(name) => accounts.iter().position(|account| account.name == *name),
+        None if accounts.len() == 1 => Some(0),
+        None => accounts.iter().position(|account| account.name == AccountName::default()),
+    };
+    match (position, asked) {
+        (Some(position), _) => Ok(accounts.swap_remove(position)),
+        (None, _) if accounts.is_empty() => {
+            Err(Failure::config("the configuration has no account: add [account.default] with a token"))
+        }
+        (None, Some(name)) => Err(Failure::usage(format_args!("--account {name}: the configuration has {names}"))),
+        (None, None) => Err(Failure::usage(format_args!("which account? --account takes {names}"))),
+    }
+}
+
+fn sink_of(sink: SinkUrl, format: Option<OutputFormat>, streams: Streams) -> Result<SinkConfig, Failure> {
+    if format.is_some() && !matches!(sink, SinkUrl::Stdout) {
+        return Err(Failure::usage("--format is for standard output: a bus gets JSON"));
+    }
+    let (name, role, kind) = match sink {
+        SinkUrl::Stdout => ("console", Role::Durable, stdout(streams.format(format))?),
+        SinkUrl::Kafka { bootstrap_servers, topic } => ("kafka", Role::Durable, kafka(bootstrap_servers, topic)?),
+        #[cfg(feature = "redis")]
+        SinkUrl::Redis { url, channel } => {
+            ("redis", Role::Live, SinkKind::Redis(drivetap_bridge::sink_redis::RedisConfig::new(url, channel)))
+        }
+        #[cfg(not(feature = "redis"))]
+        SinkUrl::Redis => return Err(Failure::not_compiled_in("the sink redis", "redis")),
+    };
+    Ok(SinkConfig { settings: SinkSettings::new(name, role), kind })
+}
+
+#[cfg(feature = "stdout")]
+fn stdout(format: OutputFormat) -> Result<SinkKind, Failure> {
+    Ok(SinkKind::Stdout(format))
+}
+
+#[cfg(not(feature = "stdout"))]
+fn stdout(_: OutputFormat) -> Result<SinkKind, Failure> {
+    Err(Failure::not_compiled_in("the sink stdout", "stdout"))
+}
+
+#[cfg(feature = "kafka")]
+fn kafka(bootstrap_servers: String, topic: String) -> Result<SinkKind, Failure> {
+    use drivetap_bridge::sink_kafka::{KafkaConfig, KafkaSink};
+
+    let config = KafkaConfig::new(bootstrap_servers, topic);
+    // For its checks: what is wrong here was typed as an argument.
+    KafkaSink::new(config.clone()).map_err(|error| Failure::usage(format_args!("--sink: {error}")))?;
+    Ok(SinkKind::Kafka(config))
+}
+
+#[cfg(not(feature = "kafka"))]
+fn kafka(_: String, _: String) -> Result<SinkKind, Failure> {
+    Err(Failure::not_compiled_in("the sink kafka", "kafka"))
+}

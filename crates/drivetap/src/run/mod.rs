@@ -1,0 +1,181 @@
+//! The commands.
+
+#[cfg(feature = "demo")]
+mod demo;
+mod listen;
+mod service;
+
+use std::io::{self, IsTerminal as _, Write as _};
+use std::time::Duration;
+
+use drivetap_bridge::core::schema;
+use drivetap_bridge::{Pipeline, Report, RunError, StoreError};
+use tokio_util::sync::CancellationToken;
+
+use crate::cli::{Command, SchemaOf};
+use crate::config::{Config, Log, OutputFormat, Purpose, SCHEMA};
+use crate::env::Env;
+use crate::exit::Failure;
+use crate::logs::say;
+use crate::wiring::StdoutClosed;
+
+/// What the standard streams are connected to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Streams {
+    /// Whether a person reads standard output.
+    pub stdout_is_terminal: bool,
+    /// Whether they want colours there (<https://no-color.org>).
+    pub coloured: bool,
+}
+
+impl Streams {
+    /// Looks at the process's own.
+    #[must_use]
+    pub fn of_the_process(env: &Env) -> Self {
+        let stdout_is_terminal = io::stdout().is_terminal();
+        let plain = env.filled("NO_COLOR").is_some() || env.get("TERM").is_some_and(|term| term == "dumb");
+        Self { stdout_is_terminal, coloured: stdout_is_terminal && !plain }
+    }
+
+    /// What is asked for, else text for a person and JSON for a program.
+    fn format(self, asked: Option<OutputFormat>) -> OutputFormat {
+        asked.unwrap_or(if self.stdout_is_terminal { OutputFormat::Text } else { OutputFormat::Json })
+    }
+}
+
+/// A command that has everything it needs.
+pub struct Prepared {
+    work: Work,
+    log: Log,
+}
+
+enum Work {
+    Print(String),
+    Say(String),
+    Service(Box<service::Service>),
+    Listen(Box<listen::Listening>),
+    #[cfg(feature = "demo")]
+    Demo(Box<demo::Demonstration>),
+    #[cfg(feature = "demo")]
+    Emulator(crate::cli::EmulatorArgs),
+}
+
+/// Reads what the command names, so that a mistake is said before anything starts.
+///
+/// # Errors
+/// 78 for a bad configuration and for what is not compiled in, 64 for arguments that do not fit together.
+pub fn prepare(command: Command, env: &Env, streams: Streams) -> Result<Prepared, Failure> {
+    // Beside readable events, what goes well is noise.
+    let quiet = Log { level: tracing::Level::WARN, ..Log::default() };
+    let (work, log) = match command {
+        Command::Path { resource } => (Work::Print(resource.endpoint_path()), quiet),
+        Command::Schema { what: SchemaOf::Event } => (Work::Print(schema::event().trim_end().to_owned()), quiet),
+        Command::Schema { what: SchemaOf::Config } => (Work::Print(SCHEMA.trim_end().to_owned()), quiet),
+        Command::Validate(from) => {
+            Config::load(&from.config, env, Purpose::Service).map_err(Failure::config)?;
+            (Work::Say(format!("{}: valid", from.config.display())), quiet)
+        }
+        Command::Run(from) => {
+            let config = Config::load(&from.config, env, Purpose::Service).map_err(Failure::config)?;
+            let log = config.log;
+            (Work::Service(Box::new(service::Service::new(config, env.clone(), streams))), log)
+        }
+        Command::Listen(args) => (Work::Listen(Box::new(listen::Listening::new(*args, env, streams)?)), quiet),
+        #[cfg(feature = "demo")]
+        Command::Demo(args) => (Work::Demo(Box::new(demo::Demonstration::new(args, streams))), quiet),
+        #[cfg(feature = "demo")]
+        Command::Emulator(args) => (Work::Emulator(args), quiet),
+        #[cfg(not(feature = "demo"))]
+        Command::Demo(_) | Command::Emulator(_) => return Err(Failure::not_compiled_in("the emulator", "demo")),
+    };
+    Ok(Prepared { work, log })
+}
+
+impl Prepared {
+    /// How it wants its logs.
+    #[must_use]
+    pub fn log(&self) -> Log {
+        self.log
+    }
+
+    /// Does it.
+    ///
+    /// # Errors
+    /// What ended it.
+    pub async fn run(self) -> Result<(), Failure> {
+        match self.work {
+            Work::Print(text) => print(&text),
+            Work::Say(text) => say(&text),
+            Work::Service(service) => service.run().await?,
+            Work::Listen(listening) => listening.run().await?,
+            #[cfg(feature = "demo")]
+            Work::Demo(demonstration) => demonstration.run().await?,
+            #[cfg(feature = "demo")]
+            Work::Emulator(args) => demo::emulator(args).await?,
+        }
+        Ok(())
+    }
+}
+
+/// To standard output, which may be a closed pipe: then nobody wanted it.
+fn print(text: &str) {
+    let _ = writeln!(io::stdout(), "{text}");
+}
+
+/// Runs a pipeline that ends with its reader: `None` when standard output was closed, and there is nothing to say.
+async fn until_closed(
+    pipeline: Pipeline,
+    shutdown: impl Future<Output = ()>,
+    deadline: Duration,
+    stdout: Option<StdoutClosed>,
+) -> Result<Option<Report>, Failure> {
+    /// For a goodbye on the sockets. What is not printed by then has no reader.
+    const GOODBYE: Duration = Duration::from_secs(1);
+
+    let gone = CancellationToken::new();
+    let shutdown = async {
+        tokio::select! {
+            () = shutdown => {}
+            () = gone.cancelled() => {}
+        }
+    };
+    let run = pipeline.run(shutdown, deadline);
+    tokio::pin!(run);
+    tokio::select! {
+        ended = &mut run => ended.map(Some).map_err(failure),
+        () = closed(stdout) => {
+            gone.cancel();
+            let _ = tokio::time::timeout(GOODBYE, run).await;
+            Ok(None)
+        }
+    }
+}
+
+async fn closed(stdout: Option<StdoutClosed>) {
+    #[cfg(feature = "stdout")]
+    if let Some(mut stdout) = stdout {
+        return stdout.wait().await;
+    }
+    #[cfg(not(feature = "stdout"))]
+    drop(stdout);
+    std::future::pending::<()>().await;
+}
+
+fn failure(error: RunError) -> Failure {
+    match error {
+        RunError::SignIn(_) => Failure::sign_in(error),
+        RunError::Store(StoreError::Lost { .. } | StoreError::Unavailable(_)) => Failure::unavailable(error),
+        RunError::Internal(_) => Failure::internal(error),
+    }
+}
+
+/// What became of every event: a line a sink, what else there is to say, and the sums last.
+fn say_drained(report: &Report, before_the_last: &str) {
+    for sink in &report.sinks {
+        say(&sink.to_string());
+    }
+    if !before_the_last.is_empty() {
+        say(before_the_last);
+    }
+    say(&format!("drained: {}", report.total()));
+}

@@ -1,0 +1,170 @@
+//! From a configuration to the parts of a pipeline: the one place that knows which parts were compiled in.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use drivetap_bridge::core::AccountName;
+use drivetap_bridge::graph::Graph;
+use drivetap_bridge::sink::Sink;
+use drivetap_bridge::transport::Transport;
+use drivetap_bridge::{MemoryStore, Pipeline, SinkSettings, Store};
+
+use crate::config::{Config, Network, SinkConfig, SinkKind, TransportKind};
+use crate::env::Env;
+use crate::exit::{Failure, chain};
+use crate::run::Streams;
+
+/// Graph as each account sees it.
+type Graphs = Vec<(AccountName, Arc<dyn Graph>)>;
+
+/// The parts of a pipeline, made and not yet put together.
+pub(crate) struct Parts {
+    pub(crate) graphs: Graphs,
+    pub(crate) sinks: Vec<(SinkSettings, Box<dyn Sink>)>,
+    pub(crate) stdout: Option<StdoutClosed>,
+}
+
+/// Tells when the reader of standard output has gone away.
+#[cfg(feature = "stdout")]
+pub(crate) type StdoutClosed = drivetap_bridge::sink_stdout::Closed;
+/// There is no such reader in this binary.
+#[cfg(not(feature = "stdout"))]
+pub(crate) type StdoutClosed = std::convert::Infallible;
+
+impl Parts {
+    /// Makes Graph as each account sees it, and the sinks. Connects to nothing.
+    pub(crate) fn new(config: &Config, sinks: Vec<SinkConfig>, env: &Env, streams: Streams) -> Result<Self, Failure> {
+        let mut parts = Self { graphs: graphs(config, env)?, sinks: Vec::new(), stdout: None };
+        for SinkConfig { settings, kind } in sinks {
+            let sink = parts.sink(kind, streams)?;
+            parts.sinks.push((settings, sink));
+        }
+        Ok(parts)
+    }
+
+    /// Puts them together.
+    pub(crate) fn pipeline(self, config: &Config, store: Arc<dyn Store>) -> Result<Pipeline, Failure> {
+        let mut builder = Pipeline::builder(config.graph.base_url.to_string(), transport(&config.network)?)
+            .store(store)
+            .timing(config.network.timing.clone())
+            .limits(config.network.limits.clone());
+        for (name, graph) in self.graphs {
+            builder = builder.account(name, graph);
+        }
+        for subscription in &config.subscriptions {
+            builder = builder.subscription(subscription.account.clone(), subscription.settings.clone());
+        }
+        for (settings, sink) in self.sinks {
+            builder = builder.sink(settings, sink);
+        }
+        builder.build().map_err(Failure::config)
+    }
+
+    #[cfg_attr(not(feature = "stdout"), expect(clippy::unused_self, reason = "what it keeps comes with the feature stdout"))]
+    fn sink(&mut self, kind: SinkKind, streams: Streams) -> Result<Box<dyn Sink>, Failure> {
+        match kind {
+            #[cfg(feature = "stdout")]
+            SinkKind::Stdout(format) => {
+                use drivetap_bridge::sink_stdout::{Format, StdoutSink, Style};
+
+                use crate::config::OutputFormat;
+
+                let style = if streams.coloured { Style::Coloured } else { Style::Plain };
+                let sink = StdoutSink::new(match format {
+                    OutputFormat::Json => Format::Json,
+                    OutputFormat::Text => Format::Text(style),
+                });
+                self.stdout = Some(sink.closed());
+                Ok(Box::new(sink))
+            }
+            #[cfg(feature = "kafka")]
+            SinkKind::Kafka(config) => {
+                Ok(Box::new(drivetap_bridge::sink_kafka::KafkaSink::new(config).map_err(Failure::config)?))
+            }
+            #[cfg(feature = "redis")]
+            SinkKind::Redis(config) => Ok(Box::new(drivetap_bridge::sink_redis::RedisSink::new(config))),
+        }
+    }
+}
+
+/// The cursors' place. Reads a state file as a whole, on a thread for such work.
+pub(crate) async fn store(path: Option<PathBuf>) -> Result<Arc<dyn Store>, Failure> {
+    match path {
+        Some(path) => file_store(path).await,
+        None => Ok(Arc::new(MemoryStore::default())),
+    }
+}
+
+#[cfg(feature = "redb")]
+async fn file_store(path: PathBuf) -> Result<Arc<dyn Store>, Failure> {
+    use drivetap_bridge::{OpenStoreError, RedbStore};
+
+    let opened = tokio::task::spawn_blocking(move || RedbStore::open(path)).await.map_err(Failure::internal)?;
+    match opened {
+        Ok(store) => Ok(Arc::new(store)),
+        Err(error @ OpenStoreError::InUse { .. }) => Err(Failure::unavailable(error)),
+        Err(error) => Err(Failure::config(error)),
+    }
+}
+
+#[cfg(not(feature = "redb"))]
+async fn file_store(_: PathBuf) -> Result<Arc<dyn Store>, Failure> {
+    Err(Failure::not_compiled_in("[state]", "redb"))
+}
+
+#[cfg(feature = "reqwest")]
+fn graphs(config: &Config, env: &Env) -> Result<Graphs, Failure> {
+    use drivetap_bridge::graph::{CommandToken, EnvToken, FileToken, GraphClient, GraphConfig, TokenSource};
+
+    use crate::config::TokenFrom;
+
+    let (graph, network) = (&config.graph, &config.network);
+    let mut settings = GraphConfig {
+        base_url: graph.base_url.clone(),
+        notification_hosts: graph.notification_hosts.clone(),
+        connect_timeout: network.connect_timeout,
+        request_timeout: network.request_timeout,
+        proxy: network.proxy.clone(),
+        ca_pem: network.ca_pem.clone(),
+        ..GraphConfig::default()
+    };
+    if let Some(user_agent) = &graph.user_agent {
+        settings.user_agent.clone_from(user_agent);
+    }
+    let client = |account: &crate::config::Account| {
+        let tokens: Arc<dyn TokenSource> = match &account.token {
+            TokenFrom::Env(name) => {
+                let env = env.clone();
+                Arc::new(EnvToken::new(name, move |name| env.get(name)))
+            }
+            TokenFrom::File(path) => Arc::new(FileToken::new(path)),
+            TokenFrom::Command(words) => {
+                let (program, args) = words.split_first().ok_or_else(|| Failure::config("a token's command is empty"))?;
+                Arc::new(CommandToken::new(program, args))
+            }
+        };
+        let client = GraphClient::new(settings.clone(), tokens).map_err(|error| Failure::config(chain(&error)))?;
+        let client: Arc<dyn Graph> = Arc::new(client);
+        Ok((account.name.clone(), client))
+    };
+    config.accounts.iter().map(client).collect()
+}
+
+#[cfg(not(feature = "reqwest"))]
+fn graphs(_: &Config, _: &Env) -> Result<Graphs, Failure> {
+    Err(Failure::not_compiled_in("Graph over HTTPS", "reqwest"))
+}
+
+fn transport(network: &Network) -> Result<Arc<dyn Transport>, Failure> {
+    match network.transport {
+        #[cfg(feature = "rust-socketio")]
+        TransportKind::RustSocketIo => {
+            use drivetap_bridge::transport::{RustSocketIo, RustSocketIoConfig};
+
+            let config = RustSocketIoConfig { ca_pem: network.ca_pem.clone(), max_sessions: network.max_sessions };
+            Ok(Arc::new(RustSocketIo::new(&config).map_err(|error| Failure::config(chain(&error)))?))
+        }
+        #[cfg(not(feature = "rust-socketio"))]
+        TransportKind::RustSocketIo => Err(Failure::not_compiled_in("the transport \"rust-socketio\"", "rust-socketio")),
+    }
+}
