@@ -25,13 +25,14 @@ impl Account {
 
     /// Passes an answer of Graph's on, and remembers whether the first one refused the token.
     pub(crate) fn heard<T>(&self, answer: Result<T, Failure>) -> Result<T, Failure> {
-        self.first.get_or_init(|| {
+        let said = match &answer {
+            Err(Failure { remedy: Remedy::SignIn, code }) => First::Refused(code.clone()),
+            _ => First::Welcome,
+        };
+        // Told after it is set: whoever wakes up, looks.
+        if self.first.set(said).is_ok() {
             self.heard.notify_one();
-            match &answer {
-                Err(Failure { remedy: Remedy::SignIn, code }) => First::Refused(code.clone()),
-                _ => First::Welcome,
-            }
-        });
+        }
         answer
     }
 

@@ -40,32 +40,46 @@ pub(crate) struct Driver {
 /// A job that came to its end.
 enum Done {
     Input(Input),
-    Opened { attempt: Attempt, result: Result<Box<dyn Session>, OpenError> },
-    Received { attempt: Attempt, session: Box<dyn Session>, notifications: Vec<Notification>, merged: u64 },
-    Ended { attempt: Attempt, ended: Ended },
+    Opened {
+        attempt: Attempt,
+        result: Result<Box<dyn Session>, OpenError>,
+    },
+    Received {
+        attempt: Attempt,
+        session: Box<dyn Session>,
+        notifications: Vec<Notification>,
+        merged: u64,
+    },
+    Ended {
+        attempt: Attempt,
+        ended: Ended,
+    },
     Offered(BatchId),
-    Closed,
+    /// As it was asked to; with what it still handed out.
+    Closed {
+        attempt: Attempt,
+        notifications: Vec<Notification>,
+        merged: u64,
+    },
 }
 
 impl Driver {
     /// How many notifications are taken from a session at a time.
     const RECEIVE: NonZeroUsize = NonZeroUsize::MIN.saturating_add(255);
+    /// How many are taken from a session that is being closed: more than a transport keeps waiting.
+    const LAST: NonZeroUsize = NonZeroUsize::MIN.saturating_add(4_095);
     /// How long a session may take to say goodbye.
     const GOODBYE: Duration = Duration::from_secs(2);
 
     /// Takes the feed over in the store and goes on from its record.
-    pub(crate) async fn open(
-        settings: FeedSettings,
-        account: Arc<Account>,
-        shared: Arc<Shared>,
-    ) -> Result<(Self, watch::Receiver<FeedStatus>), StoreError> {
+    pub(crate) async fn open(settings: FeedSettings, account: Arc<Account>, shared: Arc<Shared>) -> Result<Self, StoreError> {
         let id = settings.id.clone();
         let (epoch, record) = shared.store.open(&id).await?;
         let now = shared.clock.now();
         let feed = Feed::new(settings, record, now, fastrand::u64(..));
-        let (status, watch) = watch::channel(FeedStatus { feed: id.clone(), status: feed.status(now) });
+        let status = watch::Sender::new(FeedStatus { feed: id.clone(), status: feed.status(now) });
         let progress = Progress::new(shared.holders());
-        let driver = Self {
+        Ok(Self {
             id,
             feed,
             account,
@@ -78,8 +92,12 @@ impl Driver {
             progress,
             status,
             released: false,
-        };
-        Ok((driver, watch))
+        })
+    }
+
+    /// What the feed says of itself, as it changes.
+    pub(crate) fn status(&self) -> watch::Receiver<FeedStatus> {
+        self.status.subscribe()
     }
 
     /// Runs until the feed has let go: after `release`, or when another process took it over.
@@ -109,10 +127,13 @@ impl Driver {
         }
         // Sessions say goodbye; everything else that is under way is dropped with the driver.
         let goodbyes = async {
-            while !self.sessions.is_empty() && !self.jobs.is_empty() {
-                if let Some(Done::Closed) = self.jobs.next().await {
-                    self.sessions.retain(|_, token| !token.is_cancelled());
+            while !self.sessions.is_empty() {
+                match self.jobs.next().await {
+                    Some(done @ (Done::Closed { .. } | Done::Ended { .. } | Done::Received { .. })) => self.take(done),
+                    Some(_) => {}
+                    None => break,
                 }
+                self.perform();
             }
         };
         let _ = tokio::time::timeout(Self::GOODBYE, goodbyes).await;
@@ -174,16 +195,13 @@ impl Driver {
                 });
                 match &result {
                     Ok(()) => info!(feed = %self.id, session = attempt.0, "the session is open"),
-                    Err(failure) => warn!(feed = %self.id, reason = ?failure, "the session could not be opened"),
+                    Err(failure) => warn!(feed = %self.id, reason = %failure, "the session could not be opened"),
                 }
                 self.handle(Input::Opened { attempt, result });
             }
             Done::Received { attempt, session, notifications, merged } => {
-                let count = u64::try_from(notifications.len()).unwrap_or(u64::MAX).saturating_add(merged);
-                debug!(feed = %self.id, session = attempt.0, count, "notifications arrived");
-                metrics::counter!("drivetap_notifications_received_total").increment(count);
                 self.receive(attempt, session);
-                self.handle(Input::Signals { session: attempt, notifications, merged });
+                self.heard(attempt, notifications, merged);
             }
             Done::Ended { attempt, ended } => {
                 warn!(feed = %self.id, session = attempt.0, reason = %ended, "the session ended");
@@ -199,7 +217,19 @@ impl Driver {
                 self.offering = false;
                 self.handle(Input::Queued { batch });
             }
-            Done::Closed => self.sessions.retain(|_, token| !token.is_cancelled()),
+            Done::Closed { attempt, notifications, merged } => {
+                self.sessions.remove(&attempt);
+                self.heard(attempt, notifications, merged);
+            }
+        }
+    }
+
+    fn heard(&mut self, session: Attempt, notifications: Vec<Notification>, merged: u64) {
+        let count = u64::try_from(notifications.len()).unwrap_or(u64::MAX).saturating_add(merged);
+        if count > 0 {
+            debug!(feed = %self.id, session = session.0, count, "notifications arrived");
+            metrics::counter!("drivetap_notifications_received_total").increment(count);
+            self.handle(Input::Signals { session, notifications, merged });
         }
     }
 
@@ -240,7 +270,7 @@ impl Driver {
                 let limits = Limits { renewal, ..shared.limits.clone() };
                 tokio::select! {
                     result = shared.transport.open(&url, &limits) => Done::Opened { attempt, result },
-                    () = token.cancelled() => Done::Closed,
+                    () = token.cancelled() => Done::Closed { attempt, notifications: Vec::new(), merged: 0 },
                 }
             }
             .boxed(),
@@ -249,30 +279,39 @@ impl Driver {
 
     /// Waits for the session's next notifications, or for the wish to close it.
     fn receive(&mut self, attempt: Attempt, mut session: Box<dyn Session>) {
-        let token = self.sessions.entry(attempt).or_default().clone();
+        let Some(token) = self.sessions.get(&attempt).cloned() else {
+            return;
+        };
         let shared = Arc::clone(&self.shared);
         self.jobs.push(
             async move {
                 let mut notifications = Vec::new();
                 let received = tokio::select! {
+                    biased;
+                    () = token.cancelled() => {
+                        // What has arrived is handed out; then it is closed, whatever still comes.
+                        let _ = session.recv(&mut notifications, Self::LAST).now_or_never();
+                        None
+                    }
                     received = session.recv(&mut notifications, Self::RECEIVE) => Some(received),
-                    () = token.cancelled() => None,
                 };
                 match received {
                     Some(Ok(())) => {
                         // Before a signal merges for want of room it waits, but not so long that the server gives up on this side.
                         let patience = session.ping_interval() / 4;
-                        for inlet in &shared.inlets {
-                            inlet.signal_room(patience).await;
+                        let room = futures_util::future::join_all(shared.inlets.iter().map(|inlet| inlet.signal_room(patience)));
+                        tokio::select! {
+                            _ = room => {}
+                            () = token.cancelled() => {}
                         }
                         let merged = session.take_merged();
                         Done::Received { attempt, session, notifications, merged }
                     }
                     Some(Err(ended)) => Done::Ended { attempt, ended },
-                    None if !notifications.is_empty() => Done::Received { attempt, session, notifications, merged: 0 },
                     None => {
+                        let merged = session.take_merged();
                         session.close(Self::GOODBYE).await;
-                        Done::Closed
+                        Done::Closed { attempt, notifications, merged }
                     }
                 }
             }
@@ -323,14 +362,14 @@ impl Driver {
                 info!(feed = %self.id, host, lifetime = ?endpoint.lifetime, "Graph gave an endpoint");
             }
             Input::Endpoint { result: Err(failure), .. } => {
-                warn!(feed = %self.id, reason = %failure, remedy = ?failure.remedy, "Graph gave no endpoint");
+                warn!(feed = %self.id, reason = %failure, "Graph gave no endpoint");
             }
             Input::Page { result: Ok(page), .. } => debug!(feed = %self.id, items = page.items.len(), "a page of delta"),
             Input::Page { result: Err(failure), .. } => {
-                warn!(feed = %self.id, reason = %failure, remedy = ?failure.remedy, "Graph gave no page");
+                warn!(feed = %self.id, reason = %failure, "Graph gave no page");
             }
             Input::Committed { result: Err(failure), .. } => {
-                warn!(feed = %self.id, reason = ?failure, "the cursor could not be saved; the feed is held");
+                warn!(feed = %self.id, reason = %failure, "the cursor could not be saved; the feed is held");
             }
             _ => {}
         }

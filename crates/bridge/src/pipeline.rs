@@ -12,7 +12,7 @@ use tokio::sync::{Notify, Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use tracing::info;
+use tracing::{info, warn};
 
 use crate::account::Account;
 use crate::clock::Clock;
@@ -22,8 +22,8 @@ use crate::lookup::{self, Found};
 use crate::report::{Report, SinkReport};
 use crate::settings::SinkSettings;
 use crate::shared::Shared;
-use crate::status::{FeedStatus, PipelineStatus};
-use crate::store::{MemoryStore, Store, StoreError};
+use crate::status::{FeedStatus, PipelineStatus, SinkState};
+use crate::store::{MemoryStore, Store};
 
 /// Subscriptions on one side, sinks on the other.
 ///
@@ -76,11 +76,15 @@ impl Pipeline {
         let Self { shared, base_url, timing, accounts, heard, subscriptions, sinks, view } = self;
 
         let out_of_time = CancellationToken::new();
+        let mut live_out_of_time = Vec::new();
         let mut dispatchers = JoinSet::new();
         for (inlet, sink) in shared.inlets.iter().zip(sinks) {
+            let out_of_time = out_of_time.child_token();
+            if !inlet.holds_cursor() {
+                live_out_of_time.push((Arc::clone(inlet), out_of_time.clone()));
+            }
             let backoffs = (timing.backoff.clone(), hold_backoff(&timing));
-            let dispatcher =
-                Dispatcher::new(Arc::clone(inlet), sink, shared.clock, backoffs, fastrand::u64(..), out_of_time.clone());
+            let dispatcher = Dispatcher::new(Arc::clone(inlet), sink, shared.clock, backoffs, fastrand::u64(..), out_of_time);
             dispatchers.spawn(dispatcher.run(Self::CLOSE));
         }
 
@@ -99,6 +103,12 @@ impl Pipeline {
         }
         if late {
             out_of_time.cancel();
+        }
+        // A live sink that is away now is not worth the wait: nothing of it would come again anyway.
+        for (inlet, token) in live_out_of_time {
+            if inlet.status().state != SinkState::Ready {
+                token.cancel();
+            }
         }
         let drained = async { while dispatchers.join_next().await.is_some() {} };
         if tokio::time::timeout_at(deadline.max(Instant::now() + Self::CLOSE), drained).await.is_err() {
@@ -130,6 +140,8 @@ struct Running {
     release: CancellationToken,
     /// The numbers of the subscriptions that it serves.
     serves: BTreeSet<usize>,
+    /// The numbers of those that became known since: the feed lets go and starts again with them.
+    joining: BTreeSet<usize>,
 }
 
 impl Feeds {
@@ -161,7 +173,9 @@ impl Feeds {
         loop {
             if gathering && silent.is_empty() {
                 gathering = false;
-                self.start(std::mem::take(&mut known)).await?;
+                for (feed, serves) in std::mem::take(&mut known) {
+                    self.start(feed, serves);
+                }
             }
             tokio::select! {
                 () = &mut shutdown => return Ok(()),
@@ -185,15 +199,20 @@ impl Feeds {
                             if gathering {
                                 known.entry(feed).or_default().insert(number);
                             } else {
-                                self.join(feed, number).await?;
+                                self.join(feed, number);
                             }
                         }
                     }
                 }
                 Some(ended) = self.tasks.join_next() => match ended {
                     Ok(feed) => {
-                        self.running.remove(&feed);
                         self.view.remove(&feed);
+                        if let Some(Running { mut serves, joining, .. }) = self.running.remove(&feed)
+                            && !joining.is_empty()
+                        {
+                            serves.extend(joining);
+                            self.start(feed, serves);
+                        }
                     }
                     Err(fault) => return Err(RunError::Internal(fault.to_string())),
                 },
@@ -201,49 +220,39 @@ impl Feeds {
         }
     }
 
-    async fn start(&mut self, feeds: BTreeMap<FeedId, BTreeSet<usize>>) -> Result<(), RunError> {
-        for (feed, serves) in feeds {
-            self.start_one(feed, serves).await?;
-        }
-        Ok(())
-    }
-
-    /// A subscription whose drive became known later: a feed that runs lets go and starts again with it.
-    async fn join(&mut self, feed: FeedId, number: usize) -> Result<(), RunError> {
-        let mut serves = BTreeSet::from([number]);
-        if let Some(running) = self.running.get(&feed) {
-            running.release.cancel();
-            serves.extend(&running.serves);
-            while self.running.contains_key(&feed) {
-                match self.tasks.join_next().await {
-                    Some(Ok(ended)) => {
-                        self.running.remove(&ended);
-                    }
-                    Some(Err(_)) => {}
-                    None => break,
-                }
+    /// A subscription whose drive became known later.
+    fn join(&mut self, feed: FeedId, number: usize) {
+        match self.running.get_mut(&feed) {
+            Some(running) => {
+                running.joining.insert(number);
+                running.release.cancel();
             }
+            None => self.start(feed, BTreeSet::from([number])),
         }
-        self.start_one(feed, serves).await
     }
 
-    async fn start_one(&mut self, id: FeedId, serves: BTreeSet<usize>) -> Result<(), RunError> {
+    fn start(&mut self, id: FeedId, serves: BTreeSet<usize>) {
         let Some(account) = self.accounts.get(&id.account).map(Arc::clone) else {
-            return Ok(());
+            return;
         };
         let subscriptions = serves.iter().filter_map(|n| Some(self.subscriptions.get(*n)?.1.clone())).collect();
         let settings =
             FeedSettings { id: id.clone(), base_url: self.base_url.clone(), subscriptions, timing: self.timing.clone() };
-        let (driver, status) = Driver::open(settings, account, Arc::clone(&self.shared)).await?;
         let release = CancellationToken::new();
-        self.view.insert(id.clone(), status);
-        self.running.insert(id.clone(), Running { release: release.clone(), serves });
-        info!(feed = %id, "the feed starts");
+        self.running.insert(id.clone(), Running { release: release.clone(), serves, joining: BTreeSet::new() });
+        let (shared, view) = (Arc::clone(&self.shared), Arc::clone(&self.view));
         self.tasks.spawn(async move {
-            driver.run(release).await;
+            let opened = tokio::select! {
+                driver = open(settings, account, shared) => Some(driver),
+                () = release.cancelled() => None,
+            };
+            if let Some(driver) = opened {
+                info!(feed = %id, "the feed starts");
+                view.insert(id.clone(), driver.status());
+                driver.run(release).await;
+            }
             id
         });
-        Ok(())
     }
 
     async fn release_all(&mut self) {
@@ -251,6 +260,22 @@ impl Feeds {
             running.release.cancel();
         }
         while self.tasks.join_next().await.is_some() {}
+    }
+}
+
+/// A feed whose record cannot be read yet is held, like one whose record cannot be saved.
+async fn open(settings: FeedSettings, account: Arc<Account>, shared: Arc<Shared>) -> Driver {
+    let mut backoff = settings.timing.backoff.clone();
+    let mut rng = fastrand::Rng::new();
+    loop {
+        match Driver::open(settings.clone(), Arc::clone(&account), Arc::clone(&shared)).await {
+            Ok(driver) => return driver,
+            Err(reason) => {
+                let wait = backoff.next(&mut rng);
+                warn!(feed = %settings.id, %reason, retry_in = ?wait, "the cursor could not be read; the feed is held");
+                tokio::time::sleep(wait).await;
+            }
+        }
     }
 }
 
@@ -476,9 +501,6 @@ pub enum RunError {
     /// Every account's token was refused at the start.
     #[error("sign-in is needed: {0}")]
     SignIn(String),
-    /// The state cannot be opened.
-    #[error(transparent)]
-    Store(#[from] StoreError),
     /// A fault in this program: a feed broke down. Nothing is lost; a restart goes on from the cursor.
     #[error("internal error: {0}")]
     Internal(String),

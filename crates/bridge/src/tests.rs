@@ -1,5 +1,7 @@
 //! The pipeline on in-memory twins and paused time.
 
+mod hostile;
+
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -64,7 +64,16 @@ async fn append(path: &Path, max_bytes: u64, line: &[u8]) -> std::io::Result<Opt
     if size.saturating_add(u64::try_from(line.len()).unwrap_or(u64::MAX)) > max_bytes {
         return Ok(None);
     }
-    file.write_all(line).await?;
-    file.sync_data().await?;
+    // `flush` is what brings the error of a write back: `sync_data` alone passes over it.
+    let written = async {
+        file.write_all(line).await?;
+        file.flush().await?;
+        file.sync_data().await
+    };
+    if let Err(error) = written.await {
+        // Half a line would spoil the next one. If even this fails, the first error is the one to tell.
+        let _ = file.set_len(size).await;
+        return Err(error);
+    }
     Ok(Some(()))
 }

@@ -82,9 +82,10 @@ impl Inlet {
     /// How many bytes of events are put in at a time.
     const CHUNK: usize = 256 * 1024;
 
-    pub(crate) fn new(settings: SinkSettings, holds_cursor: bool) -> Self {
+    pub(crate) fn new(mut settings: SinkSettings, holds_cursor: bool) -> Self {
+        settings.window = settings.window.clamp(1, Semaphore::MAX_PERMITS);
         Self {
-            window: Arc::new(Semaphore::new(settings.window.clamp(1, Semaphore::MAX_PERMITS))),
+            window: Arc::new(Semaphore::new(settings.window)),
             settings,
             holds_cursor,
             lines: Mutex::default(),
@@ -116,7 +117,8 @@ impl Inlet {
     /// the rest. A dropped future has put in a prefix, or nothing.
     pub(crate) async fn put(&self, events: &[Arc<Event>], ticket: Option<Ticket>) {
         // A small window is filled in small steps, so that what is in it never exceeds it by much.
-        let step = Self::CHUNK.min(self.settings.window / 4);
+        // A sink that is not waited for gets a whole page or nothing of it.
+        let step = if self.holds_cursor { Self::CHUNK.min(self.settings.window / 4) } else { usize::MAX };
         let mut rest = events;
         while !rest.is_empty() {
             let mut bytes = 0;
@@ -166,11 +168,14 @@ impl Inlet {
     }
 
     fn lose(&self, events: &[Arc<Event>]) {
-        let (Some(first), Some(last)) = (events.first(), events.last()) else {
-            return;
-        };
         self.counters.abandoned.fetch_add(count(events.len()), Ordering::Relaxed);
         self.count_metric("abandoned", count(events.len()));
+        // A gap event has no place in the sequence: it is counted, and no range tells of it.
+        let mut numbered = events.iter().filter(|event| event.sequence().is_some());
+        let Some(first) = numbered.next() else {
+            return;
+        };
+        let last = numbered.next_back().unwrap_or(first);
         self.with(|lines| match lines.overflows.iter_mut().find(|overflow| overflow.first.feed() == first.feed()) {
             Some(overflow) => overflow.last = Arc::clone(last),
             None => lines.overflows.push(Overflow { first: Arc::clone(first), last: Arc::clone(last) }),

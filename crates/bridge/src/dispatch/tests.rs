@@ -119,7 +119,8 @@ async fn a_rejected_change_leaves_a_stub_in_its_place_and_goes_to_the_dead_lette
 async fn a_rejected_event_that_cannot_be_kept_holds_the_sink() {
     let folder = tempfile::tempdir().unwrap();
     let full = DeadLetters::File { path: folder.path().join("dead.jsonl"), max_bytes: 10 };
-    for (place_for_them, says) in [(DeadLetters::None, "no dead_letter"), (full, "above 10 bytes")] {
+    let no_room = DeadLetters::File { path: "/dev/full".into(), max_bytes: 1 << 20 };
+    for (place_for_them, says) in [(DeadLetters::None, "no dead_letter"), (full, "above 10 bytes"), (no_room, "No space left")] {
         let rig = Rig::new(|settings| settings.dead_letters = place_for_them, |place| place.limit(2_000));
         let mut drive = Drive::new("b!one");
         rig.put(1, &[drive.change_of(5_000), drive.change("after")]).await;

@@ -29,10 +29,13 @@ struct Told {
 struct Open {
     from: Timestamp,
     reason: GapReason,
+    /// When signals arrived again, while the gap waits for its turn.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    to: Option<Timestamp>,
 }
 
 impl Gaps {
-    /// Whether a stretch without signals has not ended yet, or waits to be told.
+    /// Whether a stretch without signals has not ended yet, or has ended and is not told because another one is.
     #[must_use]
     pub fn is_open(&self) -> bool {
         self.open.is_some()
@@ -40,21 +43,29 @@ impl Gaps {
 
     /// Signals may be missed from then on. False when they already were.
     pub(super) fn open(&mut self, from: Timestamp, reason: GapReason) -> bool {
-        let news = self.open.is_none();
-        self.open.get_or_insert(Open { from, reason });
+        let news = self.open.is_none_or(|open| open.to.is_some());
+        self.open.get_or_insert(Open { from, reason, to: None }).to = None;
         news
     }
 
     /// Signals arrive again. True when a gap is ready to be saved, and then published.
     pub(super) fn close(&mut self, to: Timestamp) -> bool {
         if self.told.is_some() {
-            return false;
+            // Each gap is told once; this one ends now and waits.
+            let waits = self.open.as_mut().filter(|open| open.to.is_none());
+            return waits.map(|open| open.to = Some(to)).is_some();
         }
-        let Some(Open { from, reason }) = self.open.take() else {
+        let Some(Open { from, reason, to: ended }) = self.open.take() else {
             return false;
         };
-        self.told = Some(Told { from, to, reason, published: false });
+        // A wall clock that was set back must not end a gap before it began.
+        self.told = Some(Told { from, to: ended.unwrap_or(to).max(from), reason, published: false });
         true
+    }
+
+    /// Whether a gap has its end and is not published yet.
+    pub(super) fn has_unpublished(&self) -> bool {
+        self.told.is_some_and(|told| !told.published)
     }
 
     /// The gap that is saved and not published yet.

@@ -166,24 +166,28 @@ pub enum EndedBy {
 }
 
 /// Why a session could not be opened, named for what the feed does next.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum OpenFailure {
     /// The endpoint is no good: ask for another.
+    #[error("{reason}")]
     Refetch {
         /// For status.
         reason: String,
     },
     /// The network's fault: the same endpoint again while it is young.
+    #[error("{reason}")]
     Retry {
         /// For status.
         reason: String,
     },
     /// The transport is full.
+    #[error("the transport has no room for another session")]
     Busy {
         /// How long to wait at least.
         after: Duration,
     },
     /// It will not work by trying: retried slowly all the same.
+    #[error("{reason}")]
     Unusable {
         /// For status.
         reason: String,
@@ -191,14 +195,16 @@ pub enum OpenFailure {
 }
 
 /// Why a record was not saved.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum StoreFailure {
     /// The disk is full, the file cannot be written: hold, try again.
+    #[error("{reason}")]
     Retry {
         /// For status.
         reason: String,
     },
     /// Another process owns the record now: stop.
+    #[error("{reason}")]
     Lost {
         /// For status.
         reason: String,

@@ -25,6 +25,10 @@ pub(super) struct Lane {
     /// An endpoint that was had and could not be opened yet; used again while it is young.
     spare: Option<Held>,
     last_fetch: Option<Instant>,
+    /// `Retry-After`: whatever else happens, Graph is not asked before.
+    not_before: Option<Instant>,
+    /// Whether there ever was a session.
+    met: bool,
     problem: Option<String>,
     backoff: Backoff,
     slow: Backoff,
@@ -51,6 +55,8 @@ struct Live {
 #[derive(Clone, Debug)]
 struct Held {
     url: NotificationUrl,
+    /// How many times it was opened.
+    opens: u8,
     renew_at: Instant,
     expires: Option<Instant>,
 }
@@ -67,6 +73,11 @@ enum Pursuit {
 }
 
 impl Lane {
+    /// How many times one endpoint is opened before Graph is asked for another: its host may be gone.
+    const OPENS: u8 = 3;
+    /// A lifetime below this cannot be kept up with; it is no reason to ask Graph in a loop.
+    const SHORTEST_LIFE: Duration = Duration::from_secs(1);
+
     pub(super) fn new(settings: SubscriptionSettings, timing: &Timing) -> Self {
         Self {
             resource_text: settings.resource.to_string().into(),
@@ -76,6 +87,8 @@ impl Lane {
             pursuit: Pursuit::Rest,
             spare: None,
             last_fetch: None,
+            not_before: None,
+            met: false,
             problem: None,
             backoff: timing.backoff.clone(),
             slow: timing.slow.clone(),
@@ -102,6 +115,11 @@ impl Lane {
     /// A session is there and its endpoint has not run out.
     pub(super) fn is_up(&self, now: Now) -> bool {
         self.live.as_ref().is_some_and(|live| live.expires.is_none_or(|at| now.mono < at))
+    }
+
+    /// Never had a session, and not for want of trying.
+    pub(super) fn is_stranger(&self) -> bool {
+        !self.met && self.problem.is_some()
     }
 
     /// When the endpoint of the session that is still open ran out, if it did.
@@ -141,7 +159,7 @@ impl Lane {
         if !due {
             return;
         }
-        match self.spare.take().filter(|spare| now.mono < spare.renew_at) {
+        match self.spare.take().filter(|spare| now.mono < spare.renew_at && spare.opens < Self::OPENS) {
             Some(held) => self.open(held, io),
             None => {
                 let attempt = io.attempt();
@@ -166,12 +184,16 @@ impl Lane {
                 };
                 let held = Held {
                     url: endpoint.subscription.notification_url.clone(),
-                    renew_at: now.mono + renew_in,
+                    opens: 0,
+                    renew_at: now.mono + renew_in.max(Self::SHORTEST_LIFE),
                     expires: lifetime.map(|lifetime| now.mono + lifetime),
                 };
                 self.open(held, io);
             }
             Err(failure) => {
+                if let Remedy::Retry { after: Some(after) } | Remedy::RetrySlowly { after: Some(after) } = &failure.remedy {
+                    self.not_before = Some(now.mono + *after);
+                }
                 let wait = match &failure.remedy {
                     Remedy::Retry { after } => self.backoff.next(&mut io.rng).max(after.unwrap_or_default()),
                     Remedy::RetrySlowly { after } => self.slow.next(&mut io.rng).max(after.unwrap_or_default()),
@@ -195,6 +217,7 @@ impl Lane {
         };
         match result {
             Ok(()) => {
+                self.met = true;
                 let Held { renew_at, expires, .. } = held;
                 let old = self.live.replace(Live { session: attempt, since: now.mono, renew_at, expires, expired: false });
                 if let Some(old) = old {
@@ -239,7 +262,8 @@ impl Lane {
         }
         if matches!(self.pursuit, Pursuit::Rest | Pursuit::Wait(_)) {
             self.spare = None;
-            self.pursuit = Pursuit::Wait(now.mono + self.backoff.next(&mut io.rng));
+            let wait = self.backoff.next(&mut io.rng);
+            self.pursuit = Pursuit::Wait(self.allowed(now.mono + wait));
         }
         true
     }
@@ -248,7 +272,11 @@ impl Lane {
     pub(super) fn reconnect(&mut self, now: Now, io: &mut Io) {
         self.let_go(io);
         self.backoff.reset();
-        self.pursuit = Pursuit::Wait(now.mono);
+        self.pursuit = Pursuit::Wait(self.allowed(now.mono));
+    }
+
+    fn allowed(&self, at: Instant) -> Instant {
+        self.not_before.map_or(at, |not_before| at.max(not_before))
     }
 
     pub(super) fn stop(&mut self, io: &mut Io) {
@@ -267,7 +295,8 @@ impl Lane {
         self.spare = None;
     }
 
-    fn open(&mut self, held: Held, io: &mut Io) {
+    fn open(&mut self, mut held: Held, io: &mut Io) {
+        held.opens += 1;
         let attempt = io.attempt();
         io.out.push_back(Action::Open { attempt, url: held.url.clone(), renewal: self.live.is_some() });
         self.pursuit = Pursuit::Opening(attempt, held);
@@ -275,7 +304,7 @@ impl Lane {
 
     fn fail(&mut self, now: Now, problem: String, wait: Duration) {
         self.problem = Some(problem);
-        let mut until = now.mono + wait;
+        let mut until = self.allowed(now.mono + wait);
         if let (Some(live), Some(last)) = (&self.live, self.last_fetch) {
             let spaced = last + self.timing.renewal_spacing;
             // Renewals are spaced while the session works, unless it would run out in the meantime.

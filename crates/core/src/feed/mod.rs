@@ -10,8 +10,8 @@
 //!  Committed                         ─►  record ─►  Commit
 //! ```
 //!
-//! *Invariants:* the cursor moves only over what was acknowledged. After every (re)connect a walk is due. An old session is closed
-//! only when its successor is open. An answer to an attempt that is no longer wanted changes nothing.
+//! *Invariants:* the cursor moves only over what was acknowledged. After every (re)connect a walk is due. A renewal closes the old
+//! session only when its successor is open. An answer to an attempt that is no longer wanted changes nothing.
 
 mod gap;
 mod input;
@@ -93,13 +93,19 @@ enum Phase {
 #[derive(Debug)]
 struct Commit {
     dirty: bool,
-    in_flight: Option<Attempt>,
+    in_flight: Option<(Attempt, Instant)>,
+    /// When a failed write is tried again; stays set until one succeeds.
     retry_at: Option<Instant>,
+    /// The write that carries a gap which is to be published once it is durable.
+    gap_in: Option<Attempt>,
+    gap_saved: bool,
 }
 
 impl Feed {
     /// How long after the last sign of life the row is written again.
     pub const ALIVE_EVERY: Duration = Duration::from_secs(10);
+    /// How long a write to the store may take before nothing more is fetched.
+    pub const STORE_PATIENCE: Duration = Duration::from_secs(10);
     /// How far wall time may run ahead of monotonic time before the machine is taken to have slept.
     pub const SLEPT: Duration = Duration::from_secs(30);
 
@@ -132,7 +138,7 @@ impl Feed {
             last_alive: record.last_alive,
             alive_due: None,
             // The record is saved before anything is published: ids are made over its incarnation.
-            commit: Commit { dirty: first_start, in_flight: None, retry_at: None },
+            commit: Commit { dirty: first_start, in_flight: None, retry_at: None, gap_in: None, gap_saved: true },
             store_backoff: settings.timing.backoff.clone(),
             phase: if born { Phase::Running } else { Phase::Birth },
             last_now: now,
@@ -158,7 +164,7 @@ impl Feed {
             Input::Ended { session, by } => self.on_ended(now, session, by),
             Input::Page { attempt, result } => self.with_walk(now, |walk, desk| walk.on_page(attempt, result, desk)),
             Input::Queued { batch } => self.with_walk(now, |walk, desk| walk.on_queued(batch, desk)),
-            Input::Acked { through } => self.on_acked(now, through),
+            Input::Acked { through } => self.on_acked(through),
             Input::Committed { attempt, result } => self.on_committed(now, attempt, result),
             Input::Release => self.on_release(now),
         }
@@ -177,7 +183,7 @@ impl Feed {
     /// When to call [`poll`](Self::poll) though nothing happened.
     #[must_use]
     pub fn timeout(&self) -> Option<Instant> {
-        let commit = self.commit.retry_at.filter(|_| self.commit.dirty);
+        let commit = self.commit.retry_at.filter(|_| self.commit.dirty && self.commit.in_flight.is_none());
         match self.phase {
             Phase::Released => None,
             Phase::Releasing => commit,
@@ -214,16 +220,12 @@ impl Feed {
         let known = self.lanes.iter_mut().any(|lane| lane.on_opened(now, attempt, result, &mut self.io));
         if known && result.is_ok() && self.phase == Phase::Running {
             self.with_walk(now, |walk, desk| walk.due_on_connect(desk.now));
-            self.close_gap(now);
         } else if !known && result.is_ok() {
             self.io.out.push_back(Action::Close { session: attempt });
         }
     }
 
     fn on_signals(&mut self, now: Now, session: Attempt, notifications: &[crate::Notification], merged: u64) {
-        if !matches!(self.phase, Phase::Running | Phase::Releasing) {
-            return;
-        }
         let Some(lane) = self.lanes.iter().find(|lane| lane.has_session(session)) else {
             return;
         };
@@ -245,26 +247,23 @@ impl Feed {
         }
     }
 
-    fn on_acked(&mut self, now: Now, through: BatchId) {
+    fn on_acked(&mut self, through: BatchId) {
         for from in self.ledger.acknowledge(through) {
             self.commit.dirty |= self.gaps.acknowledge(from);
         }
-        self.close_gap(now);
     }
 
     fn on_committed(&mut self, now: Now, attempt: Attempt, result: Result<(), StoreFailure>) {
-        if self.commit.in_flight != Some(attempt) {
+        if self.commit.in_flight.take_if(|(wanted, _)| *wanted == attempt).is_none() {
             return;
         }
-        self.commit.in_flight = None;
+        let carried_gap = self.commit.gap_in.take_if(|gap_in| *gap_in == attempt).is_some();
         match result {
             Ok(()) => {
+                self.commit.gap_saved |= carried_gap;
                 self.commit.retry_at = None;
                 self.store_backoff.reset();
                 self.problem = None;
-                if self.phase == Phase::Birth && !self.needs_cursor() && !self.commit.dirty {
-                    self.phase = Phase::Running;
-                }
                 if !self.commit.dirty {
                     self.with_walk(now, |walk, desk| walk.on_saved(desk.now));
                 }
@@ -319,16 +318,26 @@ impl Feed {
                     return;
                 }
             }
-            Phase::Birth => self.advance_walk(now),
+            Phase::Birth => {
+                self.advance_walk(now);
+                // Where delta is refused, signals go on without a cursor; it is asked for as before.
+                let refused = self.walk.as_ref().is_some_and(Walk::is_refused);
+                self.commit.dirty |= self.ledger.take_moved();
+                if (!self.needs_cursor() || refused) && !self.commit.dirty && self.commit.in_flight.is_none() {
+                    self.phase = Phase::Running;
+                    return self.advance(now);
+                }
+            }
             Phase::Running => {
                 for lane in &mut self.lanes {
                     lane.advance(now, &mut self.io);
                 }
-                if let Some(expired) = self.lanes.iter().filter_map(|lane| lane.expired(now)).max() {
+                if let Some(expired) = self.lanes.iter().filter_map(|lane| lane.expired(now)).min() {
                     let ago = now.mono.saturating_duration_since(expired);
                     let from = jiff::SignedDuration::try_from(ago).ok().and_then(|ago| now.wall.checked_sub(ago).ok());
                     self.open_gap(now, from.unwrap_or(now.wall), GapReason::Expired);
                 }
+                self.close_gap(now);
                 self.note_alive(now);
                 let connected = self.lanes.iter().all(|lane| lane.is_up(now));
                 self.with_walk(now, |walk, desk| walk.set_connected(desk.now, connected));
@@ -336,7 +345,7 @@ impl Feed {
             }
         }
         self.advance_commit(now);
-        if self.phase == Phase::Running && !self.commit.dirty && self.commit.in_flight.is_none() {
+        if self.phase == Phase::Running && self.commit.gap_saved {
             self.publish_gap(now);
         }
     }
@@ -344,7 +353,7 @@ impl Feed {
     fn advance_walk(&mut self, now: Now) {
         // A record is saved before a new feed publishes; while the store fails nothing more is fetched, because it would be
         // published again after a crash, without a bound.
-        let may_fetch = self.may_fetch();
+        let may_fetch = self.may_fetch() && !self.store_hangs(now);
         self.with_walk(now, |walk, desk| walk.advance(may_fetch, desk));
     }
 
@@ -352,8 +361,14 @@ impl Feed {
         self.commit.retry_at.is_none() && (self.phase == Phase::Running || self.needs_cursor())
     }
 
+    fn store_hangs(&self, now: Now) -> bool {
+        self.commit.in_flight.is_some_and(|(_, since)| now.mono >= since + Self::STORE_PATIENCE)
+    }
+
     fn walk_timeout(&self) -> Option<Instant> {
-        self.walk.as_ref().filter(|_| self.may_fetch()).and_then(Walk::timeout)
+        // While a write is under way past patience, its answer is what wakes the walk.
+        let hangs = self.store_hangs(self.last_now);
+        self.walk.as_ref().filter(|_| self.may_fetch() && !hangs).and_then(Walk::timeout)
     }
 
     /// Whether changes are asked for and no place to begin is known yet.
@@ -373,13 +388,18 @@ impl Feed {
         if self.commit.dirty && self.commit.in_flight.is_none() && due {
             let attempt = self.io.attempt();
             self.commit.dirty = false;
-            self.commit.in_flight = Some(attempt);
+            self.commit.in_flight = Some((attempt, now.mono));
+            if self.gaps.has_unpublished() && !self.commit.gap_saved {
+                self.commit.gap_in = Some(attempt);
+            }
             self.io.out.push_back(Action::Commit { attempt, record: Box::new(self.record()) });
         }
     }
 
     fn all_up(&self, now: Now) -> bool {
-        self.lanes.iter().filter(|lane| lane.emit().signals).all(|lane| lane.is_up(now))
+        // A subscription that never had a session, and whose first attempt failed, has missed nothing that another one's gap could tell.
+        let mut lanes = self.lanes.iter().filter(|lane| lane.emit().signals && !lane.is_stranger()).peekable();
+        lanes.peek().is_some() && lanes.all(|lane| lane.is_up(now))
     }
 
     fn note_alive(&mut self, now: Now) {
@@ -403,8 +423,9 @@ impl Feed {
 
     /// Once every session that matters is back, the gap has an end.
     fn close_gap(&mut self, now: Now) {
-        if self.all_up(now) {
-            self.commit.dirty |= self.gaps.close(now.wall);
+        if self.all_up(now) && self.gaps.close(now.wall) {
+            self.commit.dirty = true;
+            self.commit.gap_saved = false;
         }
     }
 

@@ -40,6 +40,8 @@ pub(super) struct Walk {
     finished_at: Option<Timestamp>,
     resync_at: Option<Instant>,
     problem: Option<String>,
+    /// The last answer was a refusal that only time or a person ends.
+    refused: bool,
     connected: bool,
     timing: WalkTiming,
 }
@@ -69,9 +71,11 @@ enum Step {
     Draining {
         code: String,
         from: Cursor,
+        /// How long to wait before the enumeration, where this is not the first one in a row.
+        wait: Duration,
     },
-    /// The new generation is being saved; nothing of it is published before it is.
-    Saving,
+    /// A new place is being saved; nothing is published from it before it is.
+    Saving(Due),
     Stopped,
 }
 
@@ -84,7 +88,7 @@ enum Trigger {
     Timer,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 struct Due {
     at: Instant,
     trigger: Trigger,
@@ -122,6 +126,7 @@ impl Walk {
             finished_at: None,
             resync_at: None,
             problem: None,
+            refused: false,
             connected: true,
             timing: WalkTiming {
                 safety_walk: timing.safety_walk,
@@ -141,6 +146,11 @@ impl Walk {
 
     pub(super) fn is_walking(&self) -> bool {
         !matches!(self.step, Step::Rest | Step::Stopped)
+    }
+
+    /// Whether delta is refused (403, 404, sign-in): signals go on without it.
+    pub(super) fn is_refused(&self) -> bool {
+        self.refused
     }
 
     pub(super) fn problem(&self) -> Option<&str> {
@@ -191,8 +201,14 @@ impl Walk {
         let mono = desk.now.mono;
         match &mut self.step {
             Step::Rest if self.resync_at.is_some_and(|at| mono >= at) => {
-                self.step = Step::Draining { code: "timer".to_owned(), from: Cursor::Root };
-                self.resync_at = None;
+                // An enumeration that is under way, or a feed without a place, is its own.
+                let place = desk.ledger.ahead();
+                if place.enumeration.is_none() && matches!(place.cursor, Cursor::At(_)) {
+                    self.step = Step::Draining { code: "timer".to_owned(), from: Cursor::Root, wait: Duration::ZERO };
+                    self.resync_at = None;
+                } else {
+                    self.resync_at = self.timing.resync_every.map(|every| mono + every);
+                }
             }
             Step::Rest if may_fetch => {
                 if let Some(due) = self.due.take_if(|due| mono >= due.at) {
@@ -202,7 +218,7 @@ impl Walk {
             Step::Wait(until) if may_fetch && mono >= *until => self.fetch(desk),
             _ => {}
         }
-        if let Step::Draining { code, from } = &mut self.step
+        if let Step::Draining { code, from, wait } = &mut self.step
             && desk.ledger.is_settled()
         {
             let mut place = desk.ledger.ahead().clone();
@@ -212,15 +228,18 @@ impl Walk {
             place.cursor = std::mem::replace(from, Cursor::Root);
             place.enumeration = Some(Enumeration { code: std::mem::take(code), items: 0, announced: false });
             desk.ledger.step_to(place);
-            self.step = Step::Saving;
+            self.step = Step::Saving(Due { at: mono + *wait, trigger: Trigger::First });
         }
     }
 
     /// Everything that the ledger holds as acknowledged is durable now.
     pub(super) fn on_saved(&mut self, now: Now) {
-        if self.step == Step::Saving {
+        if let Step::Saving(due) = self.step {
             self.step = Step::Rest;
-            self.due = Some(Due { at: now.mono, trigger: Trigger::First });
+            self.due = Some(due);
+            if let Some(trigger) = self.again.take() {
+                self.want(now, trigger);
+            }
         }
     }
 
@@ -239,7 +258,7 @@ impl Walk {
         match result {
             Ok(page) => {
                 self.problem = None;
-                self.timing.backoff.reset();
+                self.refused = false;
                 self.timing.slow.reset();
                 if desk.ledger.ahead().cursor == Cursor::None {
                     self.take_latest(page.end, desk);
@@ -288,7 +307,9 @@ impl Walk {
 
     /// The answer to `token=latest`: nothing but a place to begin, saved before anything else happens.
     fn take_latest(&mut self, end: PageEnd, desk: &mut Desk<'_>) {
+        self.empty_pages += 1;
         match end {
+            PageEnd::Next(_) if self.empty_pages >= Self::MAX_EMPTY_PAGES => self.start_over(desk),
             PageEnd::Next(link) => {
                 self.next = Some(link);
                 self.step = Step::Wait(desk.now.mono);
@@ -299,6 +320,8 @@ impl Walk {
                 place.moved_at = desk.now.wall;
                 desk.ledger.step_to(place);
                 self.finish(desk.now);
+                let due = self.due.unwrap_or(Due { at: desk.now.mono, trigger: Trigger::First });
+                self.step = Step::Saving(due);
             }
         }
     }
@@ -318,10 +341,7 @@ impl Walk {
         self.empty_pages = if page.items.is_empty() { self.empty_pages + 1 } else { 0 };
 
         match &page.end {
-            PageEnd::Next(_) if self.empty_pages >= Self::MAX_EMPTY_PAGES => {
-                self.next = None;
-                self.back_off("the walk met 1000 empty pages in a row".to_owned(), None, desk);
-            }
+            PageEnd::Next(_) if self.empty_pages >= Self::MAX_EMPTY_PAGES => self.start_over(desk),
             PageEnd::Next(link) => {
                 self.next = Some(link.clone());
                 if self.reported {
@@ -369,16 +389,32 @@ impl Walk {
                 self.problem = Some(code.clone());
                 let from = location.map_or(Cursor::Root, Cursor::Within);
                 self.next = None;
-                self.step = Step::Draining { code, from };
+                // One loss is dealt with at once; a loss in the middle of an enumeration is one after another.
+                let again = desk.ledger.ahead().enumeration.is_some();
+                let wait = if again { self.timing.backoff.next(&mut desk.io.rng) } else { Duration::ZERO };
+                self.step = Step::Draining { code, from, wait };
             }
-            Remedy::Resync { .. } => self.back_off(code, None, desk),
+            Remedy::Resync { .. } => {
+                self.next = None;
+                self.back_off(code, None, desk);
+            }
             Remedy::Retry { after } => self.back_off(code, after, desk),
             Remedy::RetrySlowly { after } => {
+                self.refused = true;
                 let wait = self.timing.slow.next(&mut desk.io.rng).max(after.unwrap_or_default());
                 self.wait(code, wait, desk.now);
             }
-            Remedy::SignIn => self.wait(code, self.timing.sign_in, desk.now),
+            Remedy::SignIn => {
+                self.refused = true;
+                self.wait(code, self.timing.sign_in, desk.now);
+            }
         }
+    }
+
+    fn start_over(&mut self, desk: &mut Desk<'_>) {
+        self.next = None;
+        self.empty_pages = 0;
+        self.back_off("the walk met 1000 empty pages in a row".to_owned(), None, desk);
     }
 
     fn back_off(&mut self, problem: String, after: Option<Duration>, desk: &mut Desk<'_>) {
@@ -394,6 +430,7 @@ impl Walk {
     fn finish(&mut self, now: Now) {
         self.step = Step::Rest;
         self.next = None;
+        self.timing.backoff.reset();
         self.finished_at = Some(now.wall);
         let lagging = !self.reported && self.trigger == Trigger::Signal;
         self.due = Some(match self.timing.lag_retries.get(self.lag).filter(|_| lagging) {
@@ -424,8 +461,8 @@ impl Walk {
         let spaced = self.started_at.map_or(now.mono, |started| started + self.timing.spacing);
         let at = now.mono.max(spaced);
         self.due = Some(match self.due {
-            Some(due) if due.at <= at => Due { at: due.at, trigger: due.trigger.min(trigger) },
-            _ => Due { at, trigger },
+            Some(due) => Due { at: due.at.min(at), trigger: due.trigger.min(trigger) },
+            None => Due { at, trigger },
         });
     }
 

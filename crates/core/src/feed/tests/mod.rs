@@ -1,3 +1,5 @@
+mod hostile;
+
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};

@@ -1,0 +1,167 @@
+//! Shutdown, renewal and failure at the worst moment; each was found by trying to break it.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use drivetap_core::feed::Record;
+use drivetap_core::{Drive, FeedId};
+
+use super::*;
+use crate::store::{Epoch, StoreError};
+
+#[tokio::test(start_paused = true)]
+async fn shutdown_is_seen_while_a_feed_is_joined() {
+    let graph = MemoryGraph::new();
+    let drive = graph.mount(&Resource::Me, "b!x", DriveType::Business);
+    graph.mount(&"drive:b!x".parse().unwrap(), "b!x", DriveType::Business);
+    graph.fail_drive(Failure {
+        remedy: Remedy::RetrySlowly { after: Some(Duration::from_secs(120)) },
+        code: "itemNotFound".to_owned(),
+    });
+    let account = AccountName::default;
+    let mut world = World::start(graph, drive, Arc::default(), |builder| {
+        builder.subscription(account(), watch("me")).subscription(account(), watch("drive:b!x"))
+    });
+    let peer = world.connect().await;
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    world.place.cut();
+    world.change("a");
+    peer.notify(&tap());
+    tokio::time::sleep(Duration::from_secs(1200)).await;
+    let begun = Instant::now();
+    world.stop.take().unwrap().send(()).unwrap();
+    let ended = tokio::time::timeout(Duration::from_secs(3600), &mut world.task).await;
+    assert!(ended.is_ok(), "SIGTERM is not seen for an hour (deadline 30 s)");
+    assert!(begun.elapsed() < Duration::from_secs(40), "{:?}", begun.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn both_old_sessions_are_closed_after_a_renewal() {
+    let graph = MemoryGraph::new();
+    graph.set_lifetime(None);
+    let drive = graph.mount(&Resource::Me, "b!x", DriveType::Business);
+    graph.mount(&"drive:b!x".parse().unwrap(), "b!x", DriveType::Business);
+    let account = AccountName::default;
+    let (sink, place) = MemorySink::new();
+    let mut settings = SinkSettings::new("small", Role::Durable);
+    settings.signals = 1;
+    let mut world = World::start(graph, drive, Arc::default(), |builder| {
+        builder.subscription(account(), watch("me")).subscription(account(), watch("drive:b!x")).sink(settings, Box::new(sink))
+    });
+    let one = world.connect().await;
+    let two = world.connect().await;
+    tokio::time::sleep(Duration::from_secs(1795)).await;
+    place.cut();
+    // fills the line, then the reader of one waits for room while it is renewed
+    for _ in 0..3 {
+        one.notify(&tap());
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    let _three = world.connect().await;
+    let _four = world.connect().await;
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    let (a, b) = (one.is_open(), two.is_open());
+    assert!(!a && !b, "an old session stays open: one={a} two={b}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn signals_in_hand_at_shutdown_are_counted() {
+    let graph = MemoryGraph::new();
+    let drive = graph.mount(&Resource::Me, "b!x", DriveType::Business);
+    let (sink, place) = MemorySink::new();
+    let mut settings = SinkSettings::new("small", Role::Durable);
+    settings.signals = 1;
+    let mut world = World::start(graph, drive, Arc::default(), |builder| {
+        builder.subscription(AccountName::default(), watch("me")).sink(settings, Box::new(sink))
+    });
+    let peer = world.connect().await;
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    place.cut();
+    for _ in 0..10 {
+        peer.notify(&tap());
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    let report = world.stop().await;
+    for sink in &report.sinks {
+        let c = sink.counts;
+        assert_eq!(c.delivered + c.merged + c.abandoned, 10, "{sink}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn signals_of_a_retiring_session_are_counted() {
+    let mut lost = vec![];
+    for _ in 0..8 {
+        let graph = MemoryGraph::new();
+        graph.set_lifetime(None);
+        let drive = graph.mount(&Resource::Me, "b!x", DriveType::Business);
+        let (sink, place) = MemorySink::new();
+        let mut settings = SinkSettings::new("small", Role::Durable);
+        settings.signals = 1;
+        let mut world = World::start(graph, drive, Arc::default(), |builder| {
+            builder.subscription(AccountName::default(), watch("me")).sink(settings, Box::new(sink))
+        });
+        let peer = world.connect().await;
+        tokio::time::sleep(Duration::from_secs(1798)).await;
+        place.cut();
+        for _ in 0..10 {
+            peer.notify(&tap());
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        let _new = world.connect().await;
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        place.mend();
+        tokio::time::sleep(Duration::from_secs(120)).await;
+        let report = world.stop().await;
+        let c = report.sinks[0].counts;
+        let gaps = world.place.events().iter().filter(|e| e.event_type() == EventType::Gap).count();
+        lost.push((c.delivered + c.merged + c.abandoned, gaps));
+    }
+    assert!(lost.iter().all(|(n, _)| *n == 10), "(counted of 10, gaps told): {lost:?}");
+}
+
+/// A store that cannot be opened for a while.
+struct Flaky {
+    inner: MemoryStore,
+    fail_open: AtomicBool,
+}
+
+#[async_trait::async_trait]
+impl Store for Flaky {
+    async fn open(&self, feed: &FeedId) -> Result<(Epoch, Option<Record>), StoreError> {
+        if self.fail_open.load(Ordering::SeqCst) {
+            return Err(StoreError::Unavailable("disk full".into()));
+        }
+        self.inner.open(feed).await
+    }
+    async fn save(&self, feed: &FeedId, epoch: Epoch, record: &Record) -> Result<(), StoreError> {
+        self.inner.save(feed, epoch, record).await
+    }
+    async fn drive(&self, a: &AccountName, r: &Resource) -> Result<Option<Drive>, StoreError> {
+        self.inner.drive(a, r).await
+    }
+    async fn keep_drive(&self, a: &AccountName, r: &Resource, d: &Drive) -> Result<(), StoreError> {
+        self.inner.keep_drive(a, r, d).await
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_fails_at_a_join_holds_and_does_not_end_the_service() {
+    let graph = MemoryGraph::new();
+    let drive = graph.mount(&Resource::Me, "b!x", DriveType::Business);
+    graph.mount(&"drive:b!y".parse().unwrap(), "b!y", DriveType::Business);
+    graph.fail_drive(Failure {
+        remedy: Remedy::RetrySlowly { after: Some(Duration::from_secs(120)) },
+        code: "itemNotFound".to_owned(),
+    });
+    let account = AccountName::default;
+    let store = Arc::new(Flaky { inner: MemoryStore::default(), fail_open: false.into() });
+    let s2: Arc<dyn Store> = Arc::<Flaky>::clone(&store);
+    let mut world = World::start(graph, drive, Arc::default(), |builder| {
+        builder.subscription(account(), watch("me")).subscription(account(), watch("drive:b!y")).store(s2)
+    });
+    let _peer = world.connect().await;
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    store.fail_open.store(true, Ordering::SeqCst);
+    let ended = tokio::time::timeout(Duration::from_secs(1200), &mut world.task).await;
+    assert!(ended.is_err(), "one unreadable moment of the store ended the whole service: {ended:?}");
+}
