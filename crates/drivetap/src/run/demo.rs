@@ -18,7 +18,7 @@ use crate::wiring::Parts;
 
 const NEXT: &str = "\
 That was an emulator. With a real account, and an access token for it:
-  export DRIVETAP_TOKEN=\"$(az account get-access-token --resource-type ms-graph --query accessToken -o tsv)\"
+  export DRIVETAP_TOKEN=…   # a delegated token with Files.Read; Graph Explorer shows one
   drivetap listen me
   drivetap listen drive:b!… --sink kafka://localhost:9092/drive-events
 Or with this emulator, in a terminal of its own:

@@ -76,7 +76,7 @@ async fn check(config: &Config, parts: &mut Parts) -> Result<(), Failure> {
         let Some((_, graph)) = parts.graphs.iter().find(|(name, _)| *name == subscription.account) else {
             continue;
         };
-        look_up(&subscription.settings.resource, graph.as_ref(), &config.accounts).await?;
+        look_up(&subscription.settings.resource, graph.as_ref(), config).await?;
     }
     for (settings, sink) in &mut parts.sinks {
         sink.connect().await.map_err(|error| match error {
@@ -87,14 +87,14 @@ async fn check(config: &Config, parts: &mut Parts) -> Result<(), Failure> {
     Ok(())
 }
 
-async fn look_up(resource: &Resource, graph: &dyn Graph, accounts: &[Account]) -> Result<(), Failure> {
+async fn look_up(resource: &Resource, graph: &dyn Graph, config: &Config) -> Result<(), Failure> {
     match graph.drive(resource).await {
         Ok(drive) => {
             say(&format!("{resource} is the {} drive {}", drive.drive_type, drive.id));
             Ok(())
         }
         Err(failure) if failure.remedy == Remedy::SignIn => {
-            let hint = match accounts.first().map(|account| &account.token) {
+            let hint = match config.accounts.first().map(|account| &account.token) {
                 Some(TokenFrom::Env(name)) => {
                     format!("put a delegated access token with Files.Read into {name}, or give --token-file")
                 }
@@ -103,7 +103,10 @@ async fn look_up(resource: &Resource, graph: &dyn Graph, accounts: &[Account]) -
             };
             Err(Failure::sign_in(format_args!("sign-in is needed for {resource}: {failure}\n{hint}")))
         }
-        Err(failure) => Err(Failure::unavailable(format_args!("Graph does not give the drive of {resource}: {failure}"))),
+        Err(failure) => {
+            let base_url = &config.graph.base_url;
+            Err(Failure::unavailable(format_args!("Graph at {base_url} does not give the drive of {resource}: {failure}")))
+        }
     }
 }
 

@@ -9,7 +9,7 @@ use std::io::{self, IsTerminal as _, Write as _};
 use std::time::Duration;
 
 use drivetap_bridge::core::schema;
-use drivetap_bridge::{Pipeline, Report, RunError, StoreError};
+use drivetap_bridge::{Pipeline, Report, RunError};
 use tokio_util::sync::CancellationToken;
 
 use crate::cli::{Command, SchemaOf};
@@ -164,7 +164,6 @@ async fn closed(stdout: Option<StdoutClosed>) {
 fn failure(error: RunError) -> Failure {
     match error {
         RunError::SignIn(_) => Failure::sign_in(error),
-        RunError::Store(StoreError::Lost { .. } | StoreError::Unavailable(_)) => Failure::unavailable(error),
         RunError::Internal(_) => Failure::internal(error),
     }
 }

@@ -261,7 +261,7 @@ impl Failed {
             Remedy::SignIn => "sign in",
             Remedy::Resync { .. } => "resync",
         };
-        tracing::warn!(?what, %error, remedy, client_request_id, request_id, diagnostic, "Graph did not give what was asked");
+        tracing::debug!(?what, %error, remedy, client_request_id, request_id, diagnostic, "Graph did not give what was asked");
         failure
     }
 }

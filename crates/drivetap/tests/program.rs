@@ -1,0 +1,67 @@
+//! The built program, as far as it needs no network: what it prints, where, and how it ends.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests: a failure is a failed test")]
+
+use std::process::{Command, Output};
+
+fn drivetap(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_drivetap")).args(arguments).env_clear().output().unwrap()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+#[test]
+fn path_prints_graphs_path_and_nothing_else() {
+    for (resource, path) in [
+        ("me", "/me/drive/root/subscriptions/socketIo"),
+        ("drive:b!a-B_c", "/drives/b!a-B_c/root/subscriptions/socketIo"),
+        ("drive-list:b!a", "/drives/b!a/list/subscriptions/socketIo"),
+        ("group:0f", "/groups/0f/drive/root/subscriptions/socketIo"),
+        ("site:contoso.sharepoint.com,1,2/list:Jahr 2026/Ü", ""),
+        (
+            "site:contoso.sharepoint.com,1,2/list:Jahr Ü",
+            "/sites/contoso.sharepoint.com,1,2/lists/Jahr%20%C3%9C/drive/root/subscriptions/socketIo",
+        ),
+    ] {
+        let Output { status, stdout, stderr } = drivetap(&["path", resource]);
+        if path.is_empty() {
+            assert_eq!((status.code(), text(&stdout).as_str()), (Some(64), ""), "{resource}");
+            assert!(text(&stderr).contains("listId"), "the error names the part: {}", text(&stderr));
+        } else {
+            assert_eq!((status.code(), text(&stdout)), (Some(0), format!("{path}\n")), "{resource}");
+            assert_eq!(text(&stderr), "", "{resource}");
+        }
+    }
+}
+
+#[test]
+fn bad_arguments_exit_64_and_say_so_on_standard_error() {
+    for arguments in
+        [&["path"][..], &["nonsense"], &["run"], &["listen"], &["path", "drive:"], &["listen", "me", "--sink", "http://x"]]
+    {
+        let Output { status, stdout, stderr } = drivetap(arguments);
+        assert_eq!(status.code(), Some(64), "{arguments:?}");
+        assert!(stdout.is_empty() && !stderr.is_empty(), "{arguments:?}: {}", text(&stderr));
+    }
+}
+
+#[test]
+fn help_and_version_are_for_standard_output() {
+    for (arguments, holds) in [(&["--help"][..], "drivetap listen me"), (&["--version"], env!("CARGO_PKG_VERSION"))] {
+        let Output { status, stdout, stderr } = drivetap(arguments);
+        assert_eq!((status.code(), text(&stderr)), (Some(0), String::new()), "{arguments:?}");
+        assert!(text(&stdout).contains(holds), "{arguments:?}: {}", text(&stdout));
+    }
+}
+
+#[test]
+fn schemas_are_json() {
+    for what in ["event", "config"] {
+        let Output { status, stdout, .. } = drivetap(&["schema", what]);
+        assert_eq!(status.code(), Some(0), "{what}");
+        let schema: serde_json::Value = serde_json::from_slice(&stdout).unwrap();
+        assert!(schema["$schema"].is_string(), "{what}");
+    }
+}
