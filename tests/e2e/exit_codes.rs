@@ -38,7 +38,7 @@ async fn a_graph_or_a_sink_that_cannot_be_reached_is_69_where_it_is_needed_and_r
         .drivetap(&["listen", "me", "--base-url", &graph])
         .end()
         .await
-        .assert(69, &["Graph does not give the drive of me", "refused"]);
+        .assert(69, &["does not give the drive of me", "refused"]);
     for sink in [format!("kafka://127.0.0.1:{nobody}/t"), format!("redis://127.0.0.1:{nobody}?channel=c")] {
         let ended = scene.drivetap(&["listen", "me", "--base-url", &real, "--sink", &sink]).end().await;
         ended.assert(69, &[]);

@@ -157,7 +157,7 @@ async fn closed(stdout: Option<StdoutClosed>) {
         return stdout.wait().await;
     }
     #[cfg(not(feature = "stdout"))]
-    drop(stdout);
+    let _ = stdout;
     std::future::pending::<()>().await;
 }
 
