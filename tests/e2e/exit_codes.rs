@@ -34,11 +34,7 @@ async fn a_graph_or_a_sink_that_cannot_be_reached_is_69_where_it_is_needed_and_r
     let scene = Scene::new().await;
     let (real, nobody) = (scene.graph.base_url(), closed_port());
     let graph = format!("http://127.0.0.1:{nobody}/v1.0");
-    scene
-        .drivetap(&["listen", "me", "--base-url", &graph])
-        .end()
-        .await
-        .assert(69, &["does not give the drive of me", "refused"]);
+    scene.drivetap(&["listen", "me", "--base-url", &graph]).end().await.assert(69, &["does not give the drive of me", "refused"]);
     for sink in [format!("kafka://127.0.0.1:{nobody}/t"), format!("redis://127.0.0.1:{nobody}?channel=c")] {
         let ended = scene.drivetap(&["listen", "me", "--base-url", &real, "--sink", &sink]).end().await;
         ended.assert(69, &[]);
