@@ -10,9 +10,11 @@
 //! | `redb` | cursors in a file |
 
 mod account;
+mod builder;
 mod clock;
 mod dispatch;
 mod driver;
+mod feeds;
 mod lookup;
 mod pipeline;
 mod report;
@@ -24,7 +26,8 @@ mod store;
 #[cfg(test)]
 mod tests;
 
-pub use pipeline::{BuildError, Handle, Pipeline, PipelineBuilder, RunError};
+pub use builder::{BuildError, PipelineBuilder};
+pub use pipeline::{Handle, Pipeline, RunError};
 pub use report::{Counts, Report, SinkReport};
 pub use settings::{DeadLetters, Role, SinkSettings};
 pub use status::{FeedStatus, PipelineStatus, SinkState, SinkStatus};

@@ -10,7 +10,7 @@ const LINES: usize = 500;
 
 /// Longer files, each with its reason.
 const LONG_FILES: &[(&str, &str)] =
-    &[("crates/core/src/feed/tests.rs", "every promise of one state machine, told with the same few helpers")];
+    &[("crates/core/src/feed/tests/mod.rs", "every promise of one state machine, told with the same few helpers")];
 
 /// How a conflict that was not resolved begins and ends.
 const CONFLICT: [char; 2] = ['<', '>'];

@@ -1,0 +1,175 @@
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use drivetap_core::feed::{FeedSettings, SubscriptionSettings, Timing};
+use drivetap_core::{AccountName, FeedId};
+use tokio::sync::{Notify, mpsc};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use crate::account::Account;
+use crate::driver::Driver;
+use crate::lookup::{self, Found};
+use crate::pipeline::{RunError, View};
+use crate::shared::Shared;
+
+/// The feeds of a running pipeline.
+pub(crate) struct Feeds {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) base_url: String,
+    pub(crate) timing: Timing,
+    pub(crate) accounts: HashMap<AccountName, Arc<Account>>,
+    pub(crate) subscriptions: Vec<(AccountName, SubscriptionSettings)>,
+    pub(crate) view: Arc<View>,
+    pub(crate) tasks: JoinSet<FeedId>,
+    pub(crate) running: HashMap<FeedId, Running>,
+}
+
+pub(crate) struct Running {
+    release: CancellationToken,
+    /// The numbers of the subscriptions that it serves.
+    serves: BTreeSet<usize>,
+    /// The numbers of those that became known since: the feed lets go and starts again with them.
+    joining: BTreeSet<usize>,
+}
+
+impl Feeds {
+    /// How long the first look-ups may take before the feeds that are known start without the others.
+    const PATIENCE: Duration = Duration::from_secs(3);
+
+    /// Starts feeds as their drives become known, until `shutdown`.
+    pub(crate) async fn run(&mut self, shutdown: impl Future<Output = ()>, heard: &Notify) -> Result<(), RunError> {
+        let (news, mut found) = mpsc::channel(self.subscriptions.len().max(1));
+        let mut lookups = JoinSet::new();
+        for (number, (account, subscription)) in self.subscriptions.iter().enumerate() {
+            if let Some(account) = self.accounts.get(account) {
+                let store = Arc::clone(&self.shared.store);
+                lookups.spawn(lookup::find(
+                    number,
+                    subscription.clone(),
+                    Arc::clone(account),
+                    store,
+                    self.timing.clone(),
+                    news.clone(),
+                ));
+            }
+        }
+        drop(news);
+
+        // Subscriptions of one drive share a feed, so the feeds start when every look-up had its first answer, or patience ends.
+        let mut known: BTreeMap<FeedId, BTreeSet<usize>> = BTreeMap::new();
+        let mut silent: BTreeSet<usize> = (0..self.subscriptions.len()).collect();
+        let patience = tokio::time::sleep(Self::PATIENCE);
+        tokio::pin!(shutdown, patience);
+        let mut gathering = true;
+        loop {
+            if gathering && silent.is_empty() {
+                gathering = false;
+                for (feed, serves) in std::mem::take(&mut known) {
+                    self.start(feed, serves);
+                }
+            }
+            tokio::select! {
+                () = &mut shutdown => return Ok(()),
+                () = &mut patience, if gathering => silent.clear(),
+                () = heard.notified() => {
+                    let refusals: Option<BTreeSet<&str>> = self.accounts.values().map(|account| account.refusal()).collect();
+                    if let Some(refusals) = refusals {
+                        return Err(RunError::SignIn(refusals.into_iter().collect::<Vec<_>>().join("; ")));
+                    }
+                }
+                Some((number, found)) = found.recv() => {
+                    silent.remove(&number);
+                    let resource = self.subscriptions.get(number).map(|(_, s)| s.resource.to_string()).unwrap_or_default();
+                    match found {
+                        Found::NotYet(problem) => self.view.with(|status| {
+                            status.unresolved.retain(|(r, _)| *r != resource);
+                            status.unresolved.push((resource, problem));
+                        }),
+                        Found::Feed(feed) => {
+                            self.view.with(|status| status.unresolved.retain(|(r, _)| *r != resource));
+                            if gathering {
+                                known.entry(feed).or_default().insert(number);
+                            } else {
+                                self.join(feed, number);
+                            }
+                        }
+                    }
+                }
+                Some(ended) = self.tasks.join_next() => match ended {
+                    Ok(feed) => {
+                        self.view.remove(&feed);
+                        if let Some(Running { mut serves, joining, .. }) = self.running.remove(&feed)
+                            && !joining.is_empty()
+                        {
+                            serves.extend(joining);
+                            self.start(feed, serves);
+                        }
+                    }
+                    Err(fault) => return Err(RunError::Internal(fault.to_string())),
+                },
+            }
+        }
+    }
+
+    /// A subscription whose drive became known later.
+    fn join(&mut self, feed: FeedId, number: usize) {
+        match self.running.get_mut(&feed) {
+            Some(running) => {
+                running.joining.insert(number);
+                running.release.cancel();
+            }
+            None => self.start(feed, BTreeSet::from([number])),
+        }
+    }
+
+    fn start(&mut self, id: FeedId, serves: BTreeSet<usize>) {
+        let Some(account) = self.accounts.get(&id.account).map(Arc::clone) else {
+            return;
+        };
+        let subscriptions = serves.iter().filter_map(|n| Some(self.subscriptions.get(*n)?.1.clone())).collect();
+        let settings =
+            FeedSettings { id: id.clone(), base_url: self.base_url.clone(), subscriptions, timing: self.timing.clone() };
+        let release = CancellationToken::new();
+        self.running.insert(id.clone(), Running { release: release.clone(), serves, joining: BTreeSet::new() });
+        let (shared, view) = (Arc::clone(&self.shared), Arc::clone(&self.view));
+        self.tasks.spawn(async move {
+            let opened = tokio::select! {
+                driver = open(settings, account, shared) => Some(driver),
+                () = release.cancelled() => None,
+            };
+            if let Some(driver) = opened {
+                info!(feed = %id, "the feed starts");
+                view.insert(id.clone(), driver.status());
+                driver.run(release).await;
+            }
+            id
+        });
+    }
+
+    pub(crate) async fn release_all(&mut self) {
+        for running in self.running.values() {
+            running.release.cancel();
+        }
+        while self.tasks.join_next().await.is_some() {}
+    }
+}
+
+/// A feed whose record cannot be read yet is held, like one whose record cannot be saved.
+async fn open(settings: FeedSettings, account: Arc<Account>, shared: Arc<Shared>) -> Driver {
+    let mut backoff = settings.timing.backoff.clone();
+    let mut rng = fastrand::Rng::new();
+    loop {
+        match Driver::open(settings.clone(), Arc::clone(&account), Arc::clone(&shared)).await {
+            Ok(driver) => return driver,
+            Err(reason) => {
+                let wait = backoff.next(&mut rng);
+                warn!(feed = %settings.id, %reason, retry_in = ?wait, "the cursor could not be read; the feed is held");
+                tokio::time::sleep(wait).await;
+            }
+        }
+    }
+}
