@@ -10,6 +10,7 @@
 mod backoff;
 mod delta;
 mod drive;
+pub mod escape;
 mod event;
 mod failure;
 pub mod feed;

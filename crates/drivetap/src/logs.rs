@@ -1,7 +1,9 @@
 //! What goes to standard error: logs, and a sentence where the program ends early.
 
+use std::borrow::Cow;
 use std::io::{self, Write};
 
+use drivetap_bridge::core::escape::{for_json, for_text};
 use tracing::Level;
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::filter::{EnvFilter, filter_fn};
@@ -48,7 +50,7 @@ where
     // By `Layer::with_filter` and not as layers of their own, so that the one cannot let through what the other holds back.
     let capped = filter_fn(|metadata| *metadata.level() <= Level::INFO || is_ours(metadata.target()))
         .with_max_level_hint(LevelFilter::TRACE);
-    let writer = Escaping { out, escape: if log.format == LogFormat::Json { escape::json } else { escape::line } };
+    let writer = Escaping { out, escape: if log.format == LogFormat::Json { for_json } else { for_text } };
     // Colours would be escaped as well.
     let lines = tracing_subscriber::fmt::layer().with_ansi(false).with_writer(writer);
     let lines = match log.format {
@@ -67,12 +69,12 @@ fn is_ours(target: &str) -> bool {
 /// Escapes what is inside a line; a write is a line.
 struct Escaping<W> {
     out: W,
-    escape: fn(&str) -> String,
+    escape: fn(&str) -> Cow<'_, str>,
 }
 
 struct EscapingLine<W> {
     out: W,
-    escape: fn(&str) -> String,
+    escape: fn(&str) -> Cow<'_, str>,
 }
 
 impl<'a, W: MakeWriter<'a>> MakeWriter<'a> for Escaping<W> {

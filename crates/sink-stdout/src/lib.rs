@@ -3,7 +3,6 @@
 //! Standard output carries events and nothing else. Control characters that could drive a terminal are escaped in both forms; in JSON
 //! that changes no value.
 
-mod escape;
 mod line;
 mod sink;
 mod text;

@@ -4,8 +4,8 @@ use std::thread;
 use std::time::Duration;
 
 use drivetap_core::Event;
+use drivetap_core::escape::for_json;
 
-use crate::escape::for_json;
 use crate::{Format, format_text};
 
 /// Events as the bytes to be written, and where each line ends.

@@ -1,10 +1,9 @@
 use std::fmt::{self, Write as _};
 
 use anstyle::{AnsiColor, Style as Ansi};
+use drivetap_core::escape::for_text;
 use drivetap_core::{Event, EventType};
 use serde_json::Value;
-
-use crate::escape::for_text;
 
 /// How a readable line looks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,15 +1,19 @@
+//! What a person reads: no character of a file's name or a server's answer may drive their terminal.
+
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
 /// For a person: `\u{202e}` in place of each character that could drive a terminal, hide text or break the line.
-pub(crate) fn for_text(text: &str) -> Cow<'_, str> {
+#[must_use]
+pub fn for_text(text: &str) -> Cow<'_, str> {
     escaped(text, |out, c| {
         let _ = write!(out, "{}", c.escape_unicode());
     })
 }
 
 /// In JSON text: the same characters as JSON's own `\u202e`. They can stand inside strings only, so no value changes.
-pub(crate) fn for_json(json: &str) -> Cow<'_, str> {
+#[must_use]
+pub fn for_json(json: &str) -> Cow<'_, str> {
     // All of them are in the basic plane: four digits do.
     escaped(json, |out, c| {
         let _ = write!(out, "\\u{:04x}", u32::from(c));
