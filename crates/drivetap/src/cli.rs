@@ -90,8 +90,14 @@ pub struct Listen {
     /// me, drive:ID, drive-list:ID, group:ID, site:ID/list:ID, or a Graph path; several may be given
     #[arg(required = true, value_name = "RESOURCE")]
     pub resources: Vec<Resource>,
-    /// Where events go: kafka://HOST:PORT[,…]/TOPIC, redis[s]://[USER:PASS@]HOST:PORT[/DB]?channel=NAME, stdout:
-    #[arg(long, value_name = "URL", default_value = "stdout:", hide_default_value = true)]
+    /// Where events go.
+    #[arg(
+        long,
+        value_name = "URL",
+        default_value = "stdout:",
+        hide_default_value = true,
+        help = "Where events go: kafka://HOST:PORT[,…]/TOPIC, redis[s]://[USER:PASS@]HOST:PORT[/DB]?channel=NAME, stdout:"
+    )]
     pub sink: SinkUrl,
     /// How a line on standard output looks; text on a terminal, JSON elsewhere
     #[arg(long)]
@@ -113,7 +119,7 @@ pub struct Connection {
     /// One of Graph's deployments: global, us-gov-l4, us-gov-l5, china
     #[arg(long)]
     pub cloud: Option<Cloud>,
-    /// The environment variable that holds the access token [default: DRIVETAP_TOKEN]
+    /// The environment variable that holds the access token (default: DRIVETAP_TOKEN)
     #[arg(long, value_name = "NAME", conflicts_with = "token_file", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     pub token_env: Option<String>,
     /// A file that holds the access token and nothing else; read at each request

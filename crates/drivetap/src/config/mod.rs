@@ -1,6 +1,6 @@
 //! The configuration: a TOML file in, typed values out, and every mistake in it at once, each with its place.
 //!
-//! Two stages. [`toml`] gives a tree that knows where everything stands (serde's internally tagged enums would lose that); [`Section`]
+//! Two stages. [`toml`] gives a tree that knows where everything stands (serde's internally tagged enums would lose that); `Section`
 //! reads it key by key into the values below, so that what is unknown is what nobody asked for.
 
 mod network;
