@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::io::{self, Write};
+use std::sync::OnceLock;
 
 use drivetap_bridge::core::escape::{for_json, for_text};
 use tracing::Level;
@@ -30,6 +31,14 @@ pub fn init(log: Log, env: &Env) -> Result<(), Failure> {
     let _ = subscriber(log, env, io::stderr)?.try_init();
     Ok(())
 }
+
+/// From the moment that `over` answers true, no log line is shown: a command that ends with its reader ends without a word, and what
+/// its parts say about a reader that left would be one. The first call counts.
+pub(crate) fn hush_once(over: impl Fn() -> bool + Send + Sync + 'static) {
+    let _ = HUSH.set(Box::new(over));
+}
+
+static HUSH: OnceLock<Box<dyn Fn() -> bool + Send + Sync>> = OnceLock::new();
 
 /// Tells a person, escaped. A standard error that is closed is no reason to fail.
 pub fn say(message: &str) {
@@ -87,6 +96,9 @@ impl<'a, W: MakeWriter<'a>> MakeWriter<'a> for Escaping<W> {
 
 impl<W: Write> Write for EscapingLine<W> {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        if HUSH.get().is_some_and(|over| over()) {
+            return Ok(line.len());
+        }
         let text = String::from_utf8_lossy(line);
         let (text, end) = text.strip_suffix('\n').map_or((text.as_ref(), ""), |text| (text, "\n"));
         self.out.write_all(format!("{}{end}", (self.escape)(text)).as_bytes())?;

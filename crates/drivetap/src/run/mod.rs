@@ -16,7 +16,7 @@ use crate::cli::{Command, SchemaOf};
 use crate::config::{Config, Log, OutputFormat, Purpose, SCHEMA};
 use crate::env::Env;
 use crate::exit::Failure;
-use crate::logs::say;
+use crate::logs::{self, say};
 use crate::wiring::StdoutClosed;
 
 /// What the standard streams are connected to.
@@ -132,6 +132,10 @@ async fn until_closed(
     /// For a goodbye on the sockets. What is not printed by then has no reader.
     const GOODBYE: Duration = Duration::from_secs(1);
 
+    #[cfg(feature = "stdout")]
+    if let Some(stdout) = stdout.clone() {
+        logs::hush_once(move || stdout.is_closed());
+    }
     let gone = CancellationToken::new();
     let shutdown = async {
         tokio::select! {
