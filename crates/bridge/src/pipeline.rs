@@ -36,7 +36,7 @@ pub struct Pipeline {
 }
 
 impl Pipeline {
-    /// How long a sink may take to close after the drain.
+    /// How long a sink may take to close, at most a quarter of the deadline.
     const CLOSE: Duration = Duration::from_secs(2);
 
     /// A pipeline whose events name `base_url` (Graph's, with its version) in their `source`.
@@ -77,7 +77,9 @@ impl Pipeline {
         let outcome = feeds.run(shutdown, &heard).await;
 
         // The drain: feeds let go first, because they wait for the sinks; then the sinks finish what was put in.
-        let deadline = Instant::now() + deadline;
+        // The last of the time is for goodbyes, so that the whole ends within the deadline.
+        let begun = Instant::now();
+        let (end, deadline) = (begun + deadline, begun + deadline - Self::CLOSE.min(deadline / 4));
         feeds.view.with(|status| status.draining = true);
         info!("draining");
         let late = tokio::time::timeout_at(deadline, feeds.release_all()).await.is_err();
@@ -95,10 +97,10 @@ impl Pipeline {
             }
         }
         let drained = async { while dispatchers.join_next().await.is_some() {} };
-        if tokio::time::timeout_at(deadline.max(Instant::now() + Self::CLOSE), drained).await.is_err() {
+        if tokio::time::timeout_at(deadline, drained).await.is_err() {
             out_of_time.cancel();
             let closed = async { while dispatchers.join_next().await.is_some() {} };
-            let _ = tokio::time::timeout(Self::CLOSE, closed).await;
+            let _ = tokio::time::timeout_at(end, closed).await;
             // A sink that does not come back now is left where it is: its events are abandoned and come again.
             dispatchers.shutdown().await;
         }

@@ -307,6 +307,17 @@ impl Inlet {
         }
     }
 
+    /// Waits until the inlet is closed and nothing is left in it. **Cancel safe.**
+    pub(crate) async fn finished(&self) {
+        loop {
+            let filled = self.filled.notified();
+            if self.with(|lines| lines.closed && lines.ordered.is_empty() && lines.signals.is_empty()) {
+                return;
+            }
+            filled.await;
+        }
+    }
+
     /// Nothing more will be put in.
     pub(crate) fn close(&self) {
         self.with(|lines| lines.closed = true);

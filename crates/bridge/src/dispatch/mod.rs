@@ -41,8 +41,8 @@ enum Next {
     Reconnect,
 }
 
-/// The time to drain is over; what is left is abandoned.
-struct OutOfTime;
+/// There is nothing left to do, or no time to do it: what is left is abandoned.
+struct Over;
 
 impl Dispatcher {
     /// How many events are offered to a sink at a time.
@@ -66,15 +66,15 @@ impl Dispatcher {
         self.sink.close(close_within).await;
     }
 
-    async fn dispatch(&mut self) -> Result<(), OutOfTime> {
+    async fn dispatch(&mut self) -> Result<(), Over> {
         let mut batch = VecDeque::new();
         loop {
-            self.connect().await?;
+            self.connect(batch.is_empty()).await?;
             loop {
                 if batch.is_empty() {
                     let taken = tokio::select! {
                         taken = self.inlet.take(Self::BATCH) => taken,
-                        () = self.deadline.cancelled() => return Err(OutOfTime),
+                        () = self.deadline.cancelled() => return Err(Over),
                     };
                     match taken {
                         Some(slots) => batch.extend(slots),
@@ -89,11 +89,14 @@ impl Dispatcher {
         }
     }
 
-    async fn connect(&mut self) -> Result<(), OutOfTime> {
+    /// `idle`: nothing is in hand, so a sink that is away holds up no drain once its inlet is closed and empty.
+    async fn connect(&mut self, idle: bool) -> Result<(), Over> {
+        let inlet = Arc::clone(&self.inlet);
         loop {
             let connected = tokio::select! {
                 connected = self.sink.connect() => connected,
-                () = self.deadline.cancelled() => return Err(OutOfTime),
+                () = inlet.finished(), if idle => return Err(Over),
+                () = self.deadline.cancelled() => return Err(Over),
             };
             let name = &self.inlet.settings().name;
             let wait = match connected {
@@ -115,12 +118,15 @@ impl Dispatcher {
                     wait
                 }
             };
-            self.wait(wait).await?;
+            tokio::select! {
+                waited = self.wait(wait) => waited?,
+                () = inlet.finished(), if idle => return Err(Over),
+            }
         }
     }
 
     /// Offers the batch until it is settled or the sink has to be connected again.
-    async fn publish(&mut self, batch: &mut VecDeque<Slot>) -> Result<Next, OutOfTime> {
+    async fn publish(&mut self, batch: &mut VecDeque<Slot>) -> Result<Next, Over> {
         while !batch.is_empty() {
             let events: Vec<Arc<Event>> = batch.iter().map(|slot| Arc::clone(&slot.event)).collect();
             let Outcome { acked, stop } = self.sink.publish(&events).await;
@@ -162,7 +168,7 @@ impl Dispatcher {
 
     /// The first event of the batch goes to the dead letters. A change or resync leaves a stub in its place, so that `sequence` never
     /// skips.
-    async fn reject(&mut self, batch: &mut VecDeque<Slot>, code: &str, reason: &str) -> Result<(), OutOfTime> {
+    async fn reject(&mut self, batch: &mut VecDeque<Slot>, code: &str, reason: &str) -> Result<(), Over> {
         let Some(slot) = batch.front_mut() else {
             return Ok(());
         };
@@ -190,10 +196,10 @@ impl Dispatcher {
         Ok(())
     }
 
-    async fn wait(&mut self, wait: Duration) -> Result<(), OutOfTime> {
+    async fn wait(&mut self, wait: Duration) -> Result<(), Over> {
         tokio::select! {
             () = tokio::time::sleep_until(Instant::now() + wait) => Ok(()),
-            () = self.deadline.cancelled() => Err(OutOfTime),
+            () = self.deadline.cancelled() => Err(Over),
         }
     }
 }

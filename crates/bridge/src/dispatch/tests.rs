@@ -215,6 +215,16 @@ async fn a_signal_waits_for_room_only_as_long_as_the_heartbeat_allows() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_sink_that_is_away_holds_up_no_drain_of_nothing() {
+    let refusals = std::iter::repeat_n(NotReady::Later("away".into()), 1_000);
+    let rig = Rig::new(|_| {}, |place| place.refuse(refusals));
+    tokio::time::sleep(Duration::from_secs(100)).await;
+    let begun = Instant::now();
+    assert_eq!(rig.finish().await.0, counts(0, 0, 0, 0));
+    assert_eq!(begun.elapsed(), Duration::ZERO);
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_is_left_at_the_deadline_is_abandoned() {
     let rig = Rig::new(|_| {}, MemoryPlace::cut);
     rig.put(1, &changes(7)).await;

@@ -9,6 +9,8 @@ mod read;
 mod section;
 mod sink;
 
+use std::fs::File;
+use std::io::{self, Read as _};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -137,7 +139,7 @@ impl Config {
     /// Everything that is wrong with it.
     pub fn load(path: &Path, env: &Env, purpose: Purpose) -> Result<Self, ConfigError> {
         let file = path.display().to_string();
-        let bytes = std::fs::read(path).map_err(|error| match error.kind() {
+        let bytes = read_bounded(path).map_err(|error| match error.kind() {
             std::io::ErrorKind::NotFound => ConfigError::whole(&file, "there is no such file"),
             _ => ConfigError::whole(&file, format!("cannot be read: {error}")),
         })?;
@@ -154,6 +156,19 @@ impl Config {
     /// Everything that is wrong with it.
     pub fn parse(text: &str, file: &str, dir: &Path, env: &Env, purpose: Purpose) -> Result<Self, ConfigError> {
         read::config(text, dir, env, purpose).map_err(|problems| problems.into_error(file, text))
+    }
+}
+
+/// No configuration and no certificate is larger than this, in bytes: 1 MiB.
+const LARGEST_FILE: u64 = 1024 * 1024;
+
+fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    File::open(path)?.take(LARGEST_FILE + 1).read_to_end(&mut bytes)?;
+    if u64::try_from(bytes.len()).is_ok_and(|read| read <= LARGEST_FILE) {
+        Ok(bytes)
+    } else {
+        Err(io::Error::new(io::ErrorKind::FileTooLarge, "it is larger than 1 MiB"))
     }
 }
 

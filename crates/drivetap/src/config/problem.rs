@@ -43,6 +43,9 @@ pub(super) struct Problems {
 }
 
 impl Problems {
+    /// How many are told.
+    const SHOWN: usize = 50;
+
     /// At a place in the text.
     pub(super) fn at(&self, span: &Range<usize>, message: impl Into<String>) {
         self.found.borrow_mut().push((Some(span.start), message.into()));
@@ -63,6 +66,13 @@ impl Problems {
         let mut problems: Vec<_> =
             found.into_iter().map(|(offset, message)| (offset.map(|offset| place(text, offset)), message)).collect();
         problems.sort_by_key(|(place, _)| (place.is_none(), *place));
+        problems.dedup();
+        // A file that is no TOML at all has a mistake in every line; nobody reads a thousand.
+        let more = problems.len().saturating_sub(Self::SHOWN);
+        if more > 0 {
+            problems.truncate(Self::SHOWN);
+            problems.push((None, format!("and {more} more")));
+        }
         ConfigError { file: file.to_owned(), problems }
     }
 }

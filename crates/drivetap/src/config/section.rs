@@ -124,7 +124,7 @@ impl<'d> Section<'d> {
     /// What the file at the path holds.
     pub(super) fn contents(&self, key: &'static str) -> Option<At<Vec<u8>>> {
         let At { value, span } = self.path(key)?;
-        match std::fs::read(&value) {
+        match super::read_bounded(&value) {
             Ok(value) => Some(At { value, span }),
             Err(error) => {
                 self.cx.problems.at(&span, format!("{key}: {} cannot be read: {error}", value.display()));

@@ -104,7 +104,7 @@ impl Prepared {
     /// What ended it.
     pub async fn run(self) -> Result<(), Failure> {
         match self.work {
-            Work::Print(text) => print(&text),
+            Work::Print(text) => print(&text)?,
             Work::Say(text) => say(&text),
             Work::Service(service) => service.run().await?,
             Work::Listen(listening) => listening.run().await?,
@@ -117,9 +117,14 @@ impl Prepared {
     }
 }
 
-/// To standard output, which may be a closed pipe: then nobody wanted it.
-fn print(text: &str) {
-    let _ = writeln!(io::stdout(), "{text}");
+/// To standard output. A closed pipe is no failure: then nobody wanted it.
+fn print(text: &str) -> Result<(), Failure> {
+    match writeln!(io::stdout(), "{text}").and_then(|()| io::stdout().flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(Failure::unavailable(format_args!("standard output cannot be written: {error}")))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Runs a pipeline that ends with its reader: `None` when standard output was closed, and there is nothing to say.
