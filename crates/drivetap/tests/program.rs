@@ -65,3 +65,24 @@ fn schemas_are_json() {
         assert!(schema["$schema"].is_string(), "{what}");
     }
 }
+
+#[test]
+fn an_answer_that_cannot_be_written_is_a_failure() {
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_drivetap")).args(["path", "me"]).stdout(full).output().unwrap();
+    assert_eq!(output.status.code(), Some(69));
+    assert!(text(&output.stderr).contains("standard output cannot be written"), "{}", text(&output.stderr));
+}
+
+#[test]
+fn a_configuration_that_is_no_configuration_is_refused_in_few_words() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("drivetap.toml");
+    for (content, says) in [("a=[\n".repeat(20_000), "more"), (" ".repeat(2 << 20), "larger than 1 MiB")] {
+        std::fs::write(&path, content).unwrap();
+        let Output { status, stderr, .. } = drivetap(&["validate", "-c", path.to_str().unwrap()]);
+        let stderr = text(&stderr);
+        assert_eq!(status.code(), Some(78));
+        assert!(stderr.contains(says) && stderr.lines().count() <= 51, "{} lines: {:.300}", stderr.lines().count(), stderr);
+    }
+}

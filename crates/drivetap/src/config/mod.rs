@@ -140,7 +140,7 @@ impl Config {
     pub fn load(path: &Path, env: &Env, purpose: Purpose) -> Result<Self, ConfigError> {
         let file = path.display().to_string();
         let bytes = read_bounded(path).map_err(|error| match error.kind() {
-            std::io::ErrorKind::NotFound => ConfigError::whole(&file, "there is no such file"),
+            io::ErrorKind::NotFound => ConfigError::whole(&file, "there is no such file"),
             _ => ConfigError::whole(&file, format!("cannot be read: {error}")),
         })?;
         let text = String::from_utf8(bytes).map_err(|error| {
