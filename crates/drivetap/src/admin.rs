@@ -14,6 +14,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
+use crate::bounded::Bounded;
 use crate::exit::Failure;
 use crate::metrics::Metrics;
 
@@ -30,6 +31,10 @@ struct Seen {
 }
 
 impl Admin {
+    /// At once: a probe and a scraper need one each.
+    const CONNECTIONS: usize = 64;
+    /// Of a connection, used or not.
+    const LIFE: Duration = Duration::from_secs(30);
     /// How long an answer that is on its way may take at the end.
     const PARTING: Duration = Duration::from_secs(1);
 
@@ -46,7 +51,9 @@ impl Admin {
         let stopped = stop.clone().cancelled_owned();
         let served = tokio::spawn(async move {
             // It ends when it is stopped; the type allows for listeners that fail, and this one does not.
-            let _ = axum::serve(listener, router(Seen { pipeline, metrics })).with_graceful_shutdown(stopped).await;
+            let _ = axum::serve(Bounded::new(listener, Self::CONNECTIONS, Self::LIFE), router(Seen { pipeline, metrics }))
+                .with_graceful_shutdown(stopped)
+                .await;
         });
         Ok(Self { stop, served })
     }

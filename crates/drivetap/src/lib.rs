@@ -19,6 +19,7 @@
 )]
 
 mod admin;
+mod bounded;
 mod cli;
 pub mod config;
 mod env;

@@ -2,6 +2,10 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests: a failure is a failed test")]
 
+#[cfg(feature = "demo")]
+use std::io::{BufRead as _, BufReader};
+#[cfg(feature = "demo")]
+use std::process::Stdio;
 use std::process::{Command, Output};
 
 fn drivetap(arguments: &[&str]) -> Output {
@@ -54,6 +58,29 @@ fn help_and_version_are_for_standard_output() {
         assert_eq!((status.code(), text(&stderr)), (Some(0), String::new()), "{arguments:?}");
         assert!(text(&stdout).contains(holds), "{arguments:?}: {}", text(&stdout));
     }
+}
+
+#[test]
+fn a_password_that_was_typed_is_not_printed_again() {
+    let Output { status, stderr, .. } = drivetap(&["listen", "me", "--sink", "redis://me:hunter2@127.0.0.1"]);
+    assert_eq!(status.code(), Some(64));
+    assert!(text(&stderr).contains("--sink") && !text(&stderr).contains("hunter2"), "{}", text(&stderr));
+}
+
+/// The reader takes one line and goes: nobody is left to complain to.
+#[cfg(feature = "demo")]
+#[test]
+fn a_demo_ends_with_its_reader_and_without_a_word() {
+    let mut demo = Command::new(env!("CARGO_BIN_EXE_drivetap"));
+    let demo = demo.args(["demo", "--for", "10m", "--rate", "20"]).env_clear().stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut demo = demo.spawn().unwrap();
+    let mut first = String::new();
+    BufReader::new(demo.stdout.take().unwrap()).read_line(&mut first).unwrap();
+    assert!(first.starts_with("{\"specversion\":\"1.0\""), "{first}");
+
+    let Output { status, stderr, .. } = demo.wait_with_output().unwrap();
+    assert_eq!(status.code(), Some(0), "{}", text(&stderr));
+    assert_eq!(text(&stderr).lines().count(), 1, "what was said before the first event, and nothing after: {}", text(&stderr));
 }
 
 #[test]

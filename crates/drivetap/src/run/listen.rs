@@ -5,7 +5,7 @@ use drivetap_bridge::core::feed::{Emit, Start, SubscriptionSettings};
 use drivetap_bridge::core::{AccountName, Remedy, Resource};
 use drivetap_bridge::graph::{BaseUrl, Graph};
 use drivetap_bridge::sink::NotReady;
-use drivetap_bridge::{Handle, MemoryStore, Role, SinkSettings};
+use drivetap_bridge::{Handle, MemoryStore, Report, Role, SinkSettings};
 
 use super::{say_drained, until_closed};
 use crate::cli::{Connection, Listen};
@@ -48,8 +48,10 @@ impl Listening {
         let mut parts = Parts::new(&config, sinks, &env, streams)?;
         tokio::select! {
             checked = check(&config, &mut parts) => checked?,
-            // Nothing was received, so there is nothing to count.
-            () = signals.asked() => return Ok(()),
+            () = signals.asked() => {
+                say_drained(&Report::default(), "");
+                return Ok(());
+            }
         }
         let stdout = parts.stdout.take();
         let pipeline = parts.pipeline(&config, Arc::new(MemoryStore::default()))?;
