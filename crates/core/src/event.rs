@@ -181,6 +181,19 @@ impl Event {
         Self::gap(&first.origin, &first.resource, &gap, to)
     }
 
+    /// This gap event, its range reaching back to where that of `earlier` began: for a sink that was told of neither.
+    ///
+    /// It keeps its own id: `earlier` may be the repeat of one that a consumer has seen, and drops by its id.
+    #[must_use]
+    pub fn reaching_back_to(mut self, earlier: &Self) -> Self {
+        let mut data = self.data_value();
+        if let (EventType::Gap, Some(from)) = (self.event_type, earlier.data_value().get("from")) {
+            data["from"] = from.clone();
+            self.data = raw(&data);
+        }
+        self
+    }
+
     /// A notification arrived. `nonce` is random, made once on receipt: the id is kept in every retry.
     #[must_use]
     pub fn signal(

@@ -1,3 +1,4 @@
+use std::io::SeekFrom;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -5,8 +6,8 @@ use drivetap_core::Event;
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::value::RawValue;
-use tokio::fs::OpenOptions;
-use tokio::io::AsyncWriteExt;
+use tokio::fs::{File, OpenOptions};
+use tokio::io::{AsyncReadExt, AsyncSeekExt, AsyncWriteExt};
 
 use crate::settings::{DeadLetters, SinkSettings};
 
@@ -59,13 +60,18 @@ impl DeadLetterOffice {
 
 /// `None` when the file would grow above its bound.
 async fn append(path: &Path, max_bytes: u64, line: &[u8]) -> std::io::Result<Option<()>> {
-    let mut file = OpenOptions::new().create(true).append(true).open(path).await?;
+    let mut file = OpenOptions::new().create(true).read(true).append(true).open(path).await?;
     let size = file.metadata().await?.len();
-    if size.saturating_add(u64::try_from(line.len()).unwrap_or(u64::MAX)) > max_bytes {
+    let torn = ends_in_half_a_line(&mut file).await?;
+    let grown = size.saturating_add(u64::from(torn)).saturating_add(u64::try_from(line.len()).unwrap_or(u64::MAX));
+    if grown > max_bytes {
         return Ok(None);
     }
     // `flush` is what brings the error of a write back: `sync_data` alone passes over it.
     let written = async {
+        if torn {
+            file.write_all(b"\n").await?;
+        }
         file.write_all(line).await?;
         file.flush().await?;
         file.sync_data().await
@@ -76,4 +82,14 @@ async fn append(path: &Path, max_bytes: u64, line: &[u8]) -> std::io::Result<Opt
         return Err(error);
     }
     Ok(Some(()))
+}
+
+/// What a process leaves that died while it wrote. The event comes again; its line must not be glued to the half one.
+async fn ends_in_half_a_line(file: &mut File) -> std::io::Result<bool> {
+    // A device has no length and no end.
+    if file.metadata().await?.len() == 0 {
+        return Ok(false);
+    }
+    file.seek(SeekFrom::End(-1)).await?;
+    Ok(file.read_u8().await? != b'\n')
 }

@@ -1,9 +1,9 @@
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use drivetap_core::Event;
+use drivetap_core::{Event, EventType, FeedId};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
@@ -38,7 +38,7 @@ struct Lines {
     signal_bytes: usize,
     full_since: Option<Instant>,
     /// What this sink lost, feed by feed, until it is told.
-    overflows: Vec<Overflow>,
+    overflows: BTreeMap<FeedId, Overflow>,
     closed: bool,
 }
 
@@ -65,10 +65,12 @@ pub(crate) struct Slot {
 }
 
 /// What a live sink lost of one feed.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Overflow {
-    first: Arc<Event>,
-    last: Arc<Event>,
+    /// The first and the last of what has a place in the sequence.
+    numbered: Option<(Arc<Event>, Arc<Event>)>,
+    /// The gap in the signals that it was to hear of, and hears of later: one range over all of them.
+    gap: Option<Arc<Event>>,
 }
 
 /// How an event ended.
@@ -167,19 +169,20 @@ impl Inlet {
         room
     }
 
-    fn lose(&self, events: &[Arc<Event>]) {
-        self.counters.abandoned.fetch_add(count(events.len()), Ordering::Relaxed);
-        self.count_metric("abandoned", count(events.len()));
-        // A gap event has no place in the sequence: it is counted, and no range tells of it.
-        let mut numbered = events.iter().filter(|event| event.sequence().is_some());
-        let Some(first) = numbered.next() else {
+    /// The events of one feed are lost to this sink. What is left of them is the [`Overflow`] that it is told of.
+    pub(super) fn lose(&self, events: &[Arc<Event>]) {
+        let Some(feed) = events.first().map(|event| event.feed().clone()) else {
             return;
         };
-        let last = numbered.next_back().unwrap_or(first);
-        self.with(|lines| match lines.overflows.iter_mut().find(|overflow| overflow.first.feed() == first.feed()) {
-            Some(overflow) => overflow.last = Arc::clone(last),
-            None => lines.overflows.push(Overflow { first: Arc::clone(first), last: Arc::clone(last) }),
+        let put_off = self.with(|lines| {
+            let overflow = lines.overflows.entry(feed).or_default();
+            events.iter().filter(|event| overflow.add(event)).count()
         });
+        let abandoned = count(events.len() - put_off);
+        self.counters.abandoned.fetch_add(abandoned, Ordering::Relaxed);
+        self.count_metric("abandoned", abandoned);
+        // A dispatcher that waits for events has nothing else to wake it.
+        self.filled.notify_one();
     }
 
     /// Waits until there is room for a signal, at most for `patience`. Sinks that do not hold the cursor are not waited for.
@@ -231,14 +234,16 @@ impl Inlet {
         lines.signals.len() >= self.settings.signals || lines.signal_bytes >= self.settings.window / 4
     }
 
-    /// Waits for events and takes up to `max` of them; `None` once the inlet is closed and empty.
+    /// Waits for events and takes up to `max` of them; `None` once the inlet is closed and empty. None of them, but `Some`, where there
+    /// is nothing but a loss to [tell](Self::tell_overflows).
     ///
     /// **Cancel safe:** a dropped future has taken nothing.
     pub(crate) async fn take(&self, max: usize) -> Option<Vec<Slot>> {
         loop {
             let filled = self.filled.notified();
-            let (batch, closed) = self.with(|lines| (self.take_ready(lines, max), lines.closed));
-            if !batch.is_empty() {
+            let (batch, untold, closed) =
+                self.with(|lines| (self.take_ready(lines, max), !lines.overflows.is_empty(), lines.closed));
+            if !batch.is_empty() || untold {
                 self.signal_taken.notify_waiters();
                 return Some(batch);
             }
@@ -275,22 +280,23 @@ impl Inlet {
 
     /// The gap events of what this sink lost, now that it takes events again.
     pub(crate) fn tell_overflows(&self, now: jiff::Timestamp) {
-        let told: Vec<Slot> = self.with(|lines| {
-            let overflows = std::mem::take(&mut lines.overflows);
-            let slots = overflows.into_iter().map(|Overflow { first, last }| Slot {
-                event: Arc::new(Event::sink_overflow(&first, &last, now)),
-                notifications: 1,
-                rejected: false,
-                ticket: None,
-                room: None,
-            });
-            slots.collect()
+        let told = self.with(|lines| {
+            let mut told = 0;
+            for Overflow { numbered, gap } in std::mem::take(&mut lines.overflows).into_values() {
+                let changes = numbered.map(|(first, last)| Arc::new(Event::sink_overflow(&first, &last, now)));
+                told += count(changes.iter().len());
+                lines.ordered.extend(changes.into_iter().chain(gap).map(|event| Slot {
+                    event,
+                    notifications: 1,
+                    rejected: false,
+                    ticket: None,
+                    room: None,
+                }));
+            }
+            told
         });
-        if !told.is_empty() {
-            self.offered.fetch_add(count(told.len()), Ordering::Relaxed);
-            self.with(|lines| lines.ordered.extend(told));
-            self.filled.notify_one();
-        }
+        // A gap that was put off was counted in when its feed published it.
+        self.offered.fetch_add(told, Ordering::Relaxed);
     }
 
     /// An event came to its end: it is counted, its room is given back, its ticket is punched.
@@ -364,6 +370,28 @@ impl Inlet {
 
     fn with<T>(&self, act: impl FnOnce(&mut Lines) -> T) -> T {
         act(&mut self.lines.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Overflow {
+    /// True for an event that is told later; false for one that is lost for good.
+    fn add(&mut self, event: &Arc<Event>) -> bool {
+        match event.event_type() {
+            EventType::Gap => {
+                // Of two gaps the range of both is told, by one event.
+                let earlier = self.gap.take();
+                self.gap = Some(match &earlier {
+                    Some(earlier) => Arc::new(Event::clone(event).reaching_back_to(earlier)),
+                    None => Arc::clone(event),
+                });
+                earlier.is_none()
+            }
+            _ => {
+                let first = self.numbered.take().map_or_else(|| Arc::clone(event), |(first, _)| first);
+                self.numbered = Some((first, Arc::clone(event)));
+                false
+            }
+        }
     }
 }
 

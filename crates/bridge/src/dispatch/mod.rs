@@ -154,12 +154,7 @@ impl Dispatcher {
                     self.wait(wait).await?;
                     return Ok(Next::Reconnect);
                 }
-                Some(Stop::Hold { what }) => {
-                    let wait = self.hold.next(&mut self.rng);
-                    warn!(sink = %name, reason = %what, retry_in = ?wait, waiting = batch.len(), "the sink is held");
-                    self.inlet.set_state(SinkState::Held { what });
-                    self.wait(wait).await?;
-                }
+                Some(Stop::Hold { what }) => self.hold(what).await?,
                 Some(Stop::Reject { code, reason }) => self.reject(batch, &code, &reason).await?,
             }
         }
@@ -167,33 +162,37 @@ impl Dispatcher {
     }
 
     /// The first event of the batch goes to the dead letters. A change or resync leaves a stub in its place, so that `sequence` never
-    /// skips.
+    /// skips; a sink that refuses even the stub is held.
     async fn reject(&mut self, batch: &mut VecDeque<Slot>, code: &str, reason: &str) -> Result<(), Over> {
         let Some(slot) = batch.front_mut() else {
             return Ok(());
         };
-        let keeps_place = matches!(slot.event.event_type(), EventType::Change | EventType::Resync);
-        if !slot.rejected {
-            let at = self.clock.now().wall;
-            if let Err(problem) = self.dead_letters.keep(at, &slot.event, code, reason).await {
-                let wait = self.hold.next(&mut self.rng);
-                let sink = &self.inlet.settings().name;
-                warn!(%sink, id = slot.event.id(), code, %problem, retry_in = ?wait, "a rejected event cannot be kept; the sink is held");
-                let what = format!("event {} was rejected ({code}: {reason}) and cannot be kept: {problem}", slot.event.id());
-                self.inlet.set_state(SinkState::Held { what });
-                return self.wait(wait).await;
-            }
-            debug!(id = slot.event.id(), code, reason, "an event went to the dead letters");
-            slot.rejected = true;
-            if keeps_place {
-                slot.event = Arc::new(slot.event.stub());
-                return Ok(());
-            }
+        let id = slot.event.id();
+        if slot.rejected {
+            let what = format!("event {id} is in the dead letters, but the stub in its place was refused, too: {code}: {reason}");
+            return self.hold(what).await;
         }
-        if let Some(slot) = batch.pop_front() {
+        let at = self.clock.now().wall;
+        if let Err(problem) = self.dead_letters.keep(at, &slot.event, code, reason).await {
+            let what = format!("event {id} was rejected ({code}: {reason}) and cannot be kept: {problem}");
+            return self.hold(what).await;
+        }
+        debug!(id, code, reason, "an event went to the dead letters");
+        slot.rejected = true;
+        if matches!(slot.event.event_type(), EventType::Change | EventType::Resync) {
+            slot.event = Arc::new(slot.event.stub());
+        } else if let Some(slot) = batch.pop_front() {
             self.inlet.settle(slot, Fate::DeadLettered);
         }
         Ok(())
+    }
+
+    /// Says what stands in the way, and waits.
+    async fn hold(&mut self, what: String) -> Result<(), Over> {
+        let wait = self.hold.next(&mut self.rng);
+        warn!(sink = %self.inlet.settings().name, reason = %what, retry_in = ?wait, "the sink is held");
+        self.inlet.set_state(SinkState::Held { what });
+        self.wait(wait).await
     }
 
     async fn wait(&mut self, wait: Duration) -> Result<(), Over> {

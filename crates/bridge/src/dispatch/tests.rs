@@ -55,6 +55,20 @@ fn ids(events: &[Arc<Event>]) -> Vec<&str> {
     events.iter().map(|event| event.id()).collect()
 }
 
+/// What is in a dead-letter file.
+fn letters(path: &std::path::Path) -> Vec<Value> {
+    std::fs::read_to_string(path).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+async fn until(done: impl Fn() -> bool) {
+    let waiting = async {
+        while !done() {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(600), waiting).await.unwrap();
+}
+
 fn counts(delivered: u64, dead_lettered: u64, abandoned: u64, merged: u64) -> Counts {
     Counts { delivered, dead_lettered, abandoned, merged }
 }
@@ -134,6 +148,94 @@ async fn a_rejected_event_that_cannot_be_kept_holds_the_sink() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_stub_that_is_refused_as_well_holds_the_sink_and_leaves_one_letter() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("dead.jsonl");
+    let file = DeadLetters::File { path: path.clone(), max_bytes: 1 << 20 };
+    let rig = Rig::new(|settings| settings.dead_letters = file, |place| place.limit(10));
+    let mut drive = Drive::new("b!one");
+    let events = [drive.change("one"), drive.change("two")];
+    rig.put(1, &events).await;
+    tokio::time::sleep(Duration::from_secs(300)).await;
+    let SinkState::Held { what } = rig.inlet.status().state else { panic!("{:?}", rig.inlet.status()) };
+    assert!(what.contains("stub") && what.contains("TOO_LARGE"), "{what}");
+    assert_eq!(rig.progress.through(), BatchId(0));
+    rig.place.limit(1 << 20);
+    let (ended, arrived) = rig.finish().await;
+    assert_eq!(ids(&arrived), ids(&events), "sequence never skips");
+    assert_eq!(ended, counts(1, 1, 0, 0));
+    assert_eq!(letters(&path).len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn signals_and_gaps_that_are_refused_end_in_the_dead_letters_and_leave_no_stub() {
+    for role in [Role::Durable, Role::Live] {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("dead.jsonl");
+        let file = DeadLetters::File { path: path.clone(), max_bytes: 1 << 20 };
+        let rig = Rig::new(
+            |settings| {
+                (settings.role, settings.dead_letters, settings.signals) = (role, file, 2);
+            },
+            |place| place.limit(10),
+        );
+        let mut drive = Drive::new("b!one");
+        for _ in 0..5 {
+            rig.inlet.put_signal(drive.signal(), 1);
+        }
+        let gap = drive.gap();
+        rig.put(1, &[Arc::clone(&gap)]).await;
+        let (ended, arrived) = rig.finish().await;
+        assert_eq!(ids(&arrived), Vec::<&str>::new());
+        assert_eq!(ended, counts(0, 3, 0, 3), "{role:?}: every notification and the gap in exactly one count");
+        let letters = letters(&path);
+        assert_eq!(letters.len(), 3);
+        assert_eq!(letters.iter().filter_map(|letter| letter["event"]["data"]["merged"].as_u64()).sum::<u64>(), 4);
+        assert_eq!(letters[2]["event"]["id"], gap.id());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dead_letter_file_that_is_emptied_lets_the_sink_go_on_where_it_stopped() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("dead.jsonl");
+    std::fs::write(&path, "x".repeat(10_000)).unwrap();
+    let file = DeadLetters::File { path: path.clone(), max_bytes: 12_000 };
+    let rig = Rig::new(|settings| settings.dead_letters = file, |place| place.limit(2_000));
+    let mut drive = Drive::new("b!one");
+    let events = [drive.change("before"), drive.change_of(5_000), drive.change("after")];
+    rig.put(1, &events).await;
+    tokio::time::sleep(Duration::from_secs(100)).await;
+    assert!(matches!(rig.inlet.status().state, SinkState::Held { .. }));
+    std::fs::write(&path, "").unwrap();
+    let (ended, arrived) = rig.finish().await;
+    assert_eq!(ids(&arrived), ids(&events));
+    assert_eq!(ended, counts(2, 1, 0, 0));
+    assert_eq!(letters(&path).len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_restart_between_the_letter_and_its_stub_repeats_both() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("dead.jsonl");
+    let mut drive = Drive::new("b!one");
+    let event = drive.change_of(5_000);
+    // A process that died in the middle of a line left this.
+    std::fs::write(&path, "{\"at\":\"2026-").unwrap();
+    for letters_by_then in [1, 2] {
+        let file = DeadLetters::File { path: path.clone(), max_bytes: 1 << 20 };
+        let rig = Rig::new(|settings| settings.dead_letters = file, |place| place.limit(2_000));
+        rig.put(1, &[Arc::clone(&event)]).await;
+        let (_, arrived) = rig.finish().await;
+        assert_eq!(ids(&arrived), [event.id()]);
+        let text = std::fs::read_to_string(&path).unwrap();
+        let whole: Vec<Value> = text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+        assert_eq!(whole.len(), letters_by_then, "{text}");
+        assert!(whole.iter().all(|letter| letter["event"]["id"] == event.id()));
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_full_window_makes_the_feed_wait() {
     let rig = Rig::new(|settings| settings.window = 50_000, MemoryPlace::cut);
     let events = changes(500);
@@ -178,6 +280,51 @@ async fn a_live_sink_that_stays_full_loses_whole_pages_and_is_told_so() {
     assert_eq!(gap["from_sequence"], lost_from.sequence().unwrap().to_string());
     assert_eq!(gap["to_sequence"], events[199].sequence().unwrap().to_string());
     assert_eq!(ended.delivered + ended.abandoned, 201, "every event in exactly one count: {ended:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_live_sink_that_lost_a_gap_event_is_told_of_the_gap_when_it_is_back() {
+    let rig = Rig::new(
+        |settings| {
+            settings.role = Role::Live;
+            settings.window = 5_000;
+        },
+        MemoryPlace::cut,
+    );
+    let mut drive = Drive::new("b!one");
+    let (lost, first, second) = (changes(20), drive.gap(), drive.gap());
+    for page in [&lost[..], &lost[..], &[Arc::clone(&first)], &[Arc::clone(&second)]] {
+        rig.inlet.announce(page);
+        rig.inlet.put(page, None).await;
+    }
+    rig.place.mend();
+    let place = rig.place.clone();
+    let gaps = move || {
+        let gaps = place.events().into_iter().filter(|event| event.event_type() == EventType::Gap);
+        gaps.map(|event| (event.id().to_owned(), event.data_value())).collect::<Vec<_>>()
+    };
+    until(|| gaps().iter().any(|(_, data)| data["affects"] == "signals")).await;
+    let (ended, _) = rig.finish().await;
+    let of_signals: Vec<_> = gaps().into_iter().filter(|(_, data)| data["affects"] == "signals").collect();
+    let [(id, data)] = &of_signals[..] else { panic!("{of_signals:?}") };
+    assert_eq!(data["from"], first.data_value()["from"], "one range over both");
+    assert_eq!(data["to"], second.data_value()["to"]);
+    assert_eq!(id, second.id(), "the id of the newer one: the older one may be a repeat that the consumer has seen");
+    // 20 changes and the two gaps came in; one more tells of the changes that were lost.
+    assert_eq!((ended.delivered, ended.abandoned, ended.dead_lettered), (22, 21, 0), "{ended:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_loss_that_shows_while_a_live_sink_waits_for_events_is_told_at_once() {
+    let rig = Rig::new(|settings| settings.role = Role::Live, |_| {});
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let events = changes(3);
+    rig.inlet.announce(&events);
+    rig.inlet.lose(&events);
+    tokio::time::timeout(Duration::from_secs(1), rig.place.arrived(1)).await.unwrap();
+    let (ended, arrived) = rig.finish().await;
+    assert_eq!(arrived[0].data_value()["to_sequence"], events[2].sequence().unwrap().to_string());
+    assert_eq!(ended, counts(1, 0, 3, 0));
 }
 
 #[tokio::test(start_paused = true)]
