@@ -1,21 +1,22 @@
 //! One dispatcher a sink: it owns the sink's retry, back-off, dead letters, counts and drain.
 
+mod batch;
 mod dead_letters;
 mod inlet;
 mod ticket;
 
-use std::collections::VecDeque;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 
-use drivetap_core::{Backoff, Event, EventType};
-use drivetap_sink::{NotReady, Outcome, Sink, Stop};
+use drivetap_core::Backoff;
+use drivetap_sink::{NotReady, Sink};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
+pub(crate) use self::batch::{Batch, Next};
 pub(crate) use self::dead_letters::DeadLetterOffice;
-use self::inlet::{Fate, Slot};
 pub(crate) use self::inlet::{Inlet, holders};
 pub(crate) use self::ticket::Progress;
 use crate::clock::Clock;
@@ -32,13 +33,6 @@ pub(crate) struct Dispatcher {
     rng: fastrand::Rng,
     /// Cancelled when the time to drain is over.
     deadline: CancellationToken,
-}
-
-/// What the attempt to publish a batch left behind.
-enum Next {
-    /// The batch is settled.
-    Done,
-    Reconnect,
 }
 
 /// There is nothing left to do, or no time to do it: what is left is abandoned.
@@ -67,7 +61,7 @@ impl Dispatcher {
     }
 
     async fn dispatch(&mut self) -> Result<(), Over> {
-        let mut batch = VecDeque::new();
+        let mut batch = Batch::default();
         loop {
             self.connect(batch.is_empty()).await?;
             loop {
@@ -81,10 +75,10 @@ impl Dispatcher {
                         None => return Ok(()),
                     }
                 }
-                match self.publish(&mut batch).await? {
-                    Next::Done => self.inlet.tell_overflows(self.clock.now().wall),
-                    Next::Reconnect => break,
+                if self.publish(&mut batch).await?.is_break() {
+                    break;
                 }
+                self.inlet.tell_overflows(self.clock.now().wall);
             }
         }
     }
@@ -125,64 +119,54 @@ impl Dispatcher {
         }
     }
 
-    /// Offers the batch until it is settled or the sink has to be connected again.
-    async fn publish(&mut self, batch: &mut VecDeque<Slot>) -> Result<Next, Over> {
+    /// Offers the batch until it is settled, or until the sink has to be connected again (`Break`).
+    async fn publish(&mut self, batch: &mut Batch) -> Result<ControlFlow<()>, Over> {
         while !batch.is_empty() {
-            let events: Vec<Arc<Event>> = batch.iter().map(|slot| Arc::clone(&slot.event)).collect();
-            let Outcome { acked, stop } = self.sink.publish(&events).await;
-            for slot in batch.drain(..acked.min(events.len())) {
-                let fate = if slot.rejected { Fate::DeadLettered } else { Fate::Delivered };
-                self.inlet.settle(slot, fate);
-            }
-            if acked > 0 {
+            let outcome = self.sink.publish(&batch.offer()).await;
+            if outcome.acked > 0 {
                 self.backoff.reset();
                 self.hold.reset();
                 self.inlet.set_state(SinkState::Ready);
             }
+            let (settled, next) = batch.answered(outcome);
+            for (slot, fate) in settled {
+                self.inlet.settle(slot, fate);
+            }
             let name = &self.inlet.settings().name;
-            match stop {
-                None if batch.is_empty() => {}
-                None => {
-                    // A sink that stops without a reason is asked again, but not in a tight loop.
+            match next {
+                Next::Done => {}
+                Next::Wait => {
                     let wait = self.backoff.next(&mut self.rng);
                     self.wait(wait).await?;
                 }
-                Some(Stop::Reconnect { reason }) => {
+                Next::Reconnect { reason } => {
                     let wait = self.backoff.next(&mut self.rng);
                     warn!(sink = %name, %reason, retry_in = ?wait, waiting = batch.len(), "the sink stopped; it is connected again");
                     self.inlet.set_state(SinkState::Connecting { problem: Some(reason) });
                     self.wait(wait).await?;
-                    return Ok(Next::Reconnect);
+                    return Ok(ControlFlow::Break(()));
                 }
-                Some(Stop::Hold { what }) => self.hold(what).await?,
-                Some(Stop::Reject { code, reason }) => self.reject(batch, &code, &reason).await?,
+                Next::Hold { what } => self.hold(what).await?,
+                Next::Keep { code, reason } => self.keep(batch, &code, &reason).await?,
             }
         }
-        Ok(Next::Done)
+        Ok(ControlFlow::Continue(()))
     }
 
-    /// The first event of the batch goes to the dead letters. A change or resync leaves a stub in its place, so that `sequence` never
-    /// skips; a sink that refuses even the stub is held.
-    async fn reject(&mut self, batch: &mut VecDeque<Slot>, code: &str, reason: &str) -> Result<(), Over> {
-        let Some(slot) = batch.front_mut() else {
+    /// The first event of the batch goes to the dead letters; while they do not take it, the sink is held.
+    async fn keep(&mut self, batch: &mut Batch, code: &str, reason: &str) -> Result<(), Over> {
+        let Some(event) = batch.first() else {
             return Ok(());
         };
-        let id = slot.event.id();
-        if slot.rejected {
-            let what = format!("event {id} is in the dead letters, but the stub in its place was refused, too: {code}: {reason}");
-            return self.hold(what).await;
-        }
+        let id = event.id();
         let at = self.clock.now().wall;
-        if let Err(problem) = self.dead_letters.keep(at, &slot.event, code, reason).await {
+        if let Err(problem) = self.dead_letters.keep(at, event, code, reason).await {
             let what = format!("event {id} was rejected ({code}: {reason}) and cannot be kept: {problem}");
             return self.hold(what).await;
         }
         debug!(id, code, reason, "an event went to the dead letters");
-        slot.rejected = true;
-        if matches!(slot.event.event_type(), EventType::Change | EventType::Resync) {
-            slot.event = Arc::new(slot.event.stub());
-        } else if let Some(slot) = batch.pop_front() {
-            self.inlet.settle(slot, Fate::DeadLettered);
+        if let Some((slot, fate)) = batch.kept() {
+            self.inlet.settle(slot, fate);
         }
         Ok(())
     }

@@ -1,8 +1,9 @@
 use std::time::Duration;
 
 use drivetap_core::feed::BatchId;
+use drivetap_core::{Event, EventType};
 use drivetap_sink::contract::Drive;
-use drivetap_sink::{MemoryPlace, MemorySink, Step};
+use drivetap_sink::{MemoryPlace, MemorySink, Step, Stop};
 use serde_json::Value;
 use tokio::task::JoinHandle;
 
