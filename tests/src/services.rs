@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 /// The text at `pointer` in `state.json`.
-pub(crate) fn service(pointer: &str) -> String {
+pub fn service(pointer: &str) -> String {
     let Ok(path) = std::env::var("DRIVETAP_SERVICES") else {
         panic!("this test needs real services, and DRIVETAP_SERVICES is not set: run `cargo xtask test`");
     };
