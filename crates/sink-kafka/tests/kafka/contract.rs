@@ -27,8 +27,11 @@ static PROXIED: Mutex<()> = Mutex::const_new(());
 async fn keeps_the_contract(mode: Mode) {
     let _alone = PROXIED.lock().await;
     let forwarder = Forwarder::start(&service("/kafka/proxied/bootstrap"), &service("/kafka/proxied/upstream")).await.unwrap();
-    let mut harness = Kafka { mode, forwarder, topic: String::new() };
-    if let Err(broken) = check(&mut harness).await {
+    let mut harness = Kafka { mode, forwarder: Arc::clone(&forwarder), topic: String::new() };
+    let checked = check(&mut harness).await;
+    // The next test listens on the same address.
+    forwarder.stop().await;
+    if let Err(broken) = checked {
         panic!("{broken}");
     }
 }

@@ -16,7 +16,7 @@ use super::Outage;
 pub struct Forwarder {
     address: SocketAddr,
     connections: Arc<Mutex<Connections>>,
-    task: JoinHandle<()>,
+    task: Mutex<Option<JoinHandle<()>>>,
 }
 
 // `None` while cut.
@@ -32,13 +32,25 @@ impl Forwarder {
         let address = listener.local_addr()?;
         let connections = Arc::new(Mutex::new(Some(JoinSet::new())));
         let task = tokio::spawn(accept(listener, upstream.to_owned(), Arc::clone(&connections)));
-        Ok(Arc::new(Self { address, connections, task }))
+        Ok(Arc::new(Self { address, connections, task: Mutex::new(Some(task)) }))
     }
 
     /// Where to connect.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Ends every connection and gives the port back: once this returns, another forwarder can listen there. Dropping alone says no
+    /// more than that it will be given back some time.
+    pub async fn stop(&self) {
+        self.cut().await;
+        let task = self.task.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(task) = task {
+            task.abort();
+            // It ends as cancelled: there is no other end.
+            let _ = task.await;
+        }
     }
 }
 
@@ -58,7 +70,9 @@ impl Outage for Forwarder {
 
 impl Drop for Forwarder {
     fn drop(&mut self) {
-        self.task.abort();
+        if let Some(task) = self.task.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            task.abort();
+        }
     }
 }
 
