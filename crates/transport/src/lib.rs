@@ -22,6 +22,8 @@ mod end;
 mod inbox;
 mod listener;
 mod memory;
+#[cfg(feature = "native")]
+pub mod native;
 #[cfg(feature = "rust-socketio")]
 mod rust_socket_io;
 mod seam;
