@@ -11,6 +11,7 @@ mod admin;
 mod bad_input;
 mod closed_pipe;
 mod consumers;
+mod dead_letters;
 mod demo;
 mod exit_codes;
 mod kafka;

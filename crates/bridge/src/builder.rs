@@ -5,7 +5,7 @@ use std::time::Duration;
 use drivetap_core::feed::{SubscriptionSettings, Timing};
 use drivetap_core::{AccountName, Backoff, BackoffError};
 use drivetap_graph::Graph;
-use drivetap_sink::Sink;
+use drivetap_sink::{DeadLetterBox, Sink};
 use drivetap_transport::{Limits, Transport};
 use tokio::sync::{Notify, Semaphore};
 
@@ -24,6 +24,7 @@ pub struct PipelineBuilder {
     accounts: Vec<(AccountName, Arc<dyn Graph>)>,
     subscriptions: Vec<(AccountName, SubscriptionSettings)>,
     sinks: Vec<(SinkSettings, Box<dyn Sink>)>,
+    letter_boxes: HashMap<String, Box<dyn DeadLetterBox>>,
     store: Option<Arc<dyn Store>>,
     timing: Option<Timing>,
     limits: Limits,
@@ -38,6 +39,7 @@ impl PipelineBuilder {
             accounts: Vec::new(),
             subscriptions: Vec::new(),
             sinks: Vec::new(),
+            letter_boxes: HashMap::new(),
             store: None,
             timing: None,
             limits: Limits::default(),
@@ -63,6 +65,13 @@ impl PipelineBuilder {
     #[must_use]
     pub fn sink(mut self, settings: SinkSettings, sink: Box<dyn Sink>) -> Self {
         self.sinks.push((settings, sink));
+        self
+    }
+
+    /// Where the sink of that name keeps what it refuses, in place of the file of its settings. What this box never takes goes to the file.
+    #[must_use]
+    pub fn dead_letters(mut self, sink: impl Into<String>, letter_box: Box<dyn DeadLetterBox>) -> Self {
+        self.letter_boxes.insert(sink.into(), letter_box);
         self
     }
 
@@ -97,7 +106,7 @@ impl PipelineBuilder {
     ///
     /// # Errors
     /// [`BuildError`] says what is missing or twice.
-    pub fn build(self) -> Result<Pipeline, BuildError> {
+    pub fn build(mut self) -> Result<Pipeline, BuildError> {
         if self.subscriptions.is_empty() {
             return Err(BuildError::NoSubscription);
         }
@@ -132,8 +141,11 @@ impl PipelineBuilder {
             if !names.insert(settings.name.clone()) {
                 return Err(BuildError::SinkTwice(settings.name));
             }
+            sinks.push((sink, self.letter_boxes.remove(&settings.name)));
             inlets.push(Arc::new(Inlet::new(settings, holds_cursor)));
-            sinks.push(sink);
+        }
+        if let Some(name) = self.letter_boxes.into_keys().next() {
+            return Err(BuildError::NoSuchSink(name));
         }
         let timing = match self.timing {
             Some(timing) => timing,
@@ -185,6 +197,9 @@ pub enum BuildError {
     /// Two accounts of one name.
     #[error("two accounts are named {0}")]
     AccountTwice(AccountName),
+    /// Dead letters of a sink that was not added.
+    #[error("dead letters are kept for a sink {0:?}, which is not there")]
+    NoSuchSink(String),
     /// Two sinks of one name.
     #[error("two sinks are named {0:?}")]
     SinkTwice(String),

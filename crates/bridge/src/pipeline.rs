@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use drivetap_core::feed::{SubscriptionSettings, Timing};
 use drivetap_core::{AccountName, Backoff, FeedId};
-use drivetap_sink::Sink;
+use drivetap_sink::{DeadLetterBox, Sink};
 use drivetap_transport::Transport;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
@@ -15,7 +15,7 @@ use tracing::info;
 
 use crate::account::Account;
 use crate::builder::PipelineBuilder;
-use crate::dispatch::{Dispatcher, Inlet};
+use crate::dispatch::{DeadLetterOffice, Dispatcher, Inlet};
 use crate::feeds::Feeds;
 use crate::report::{Report, SinkReport};
 use crate::shared::Shared;
@@ -31,9 +31,12 @@ pub struct Pipeline {
     pub(crate) accounts: HashMap<AccountName, Arc<Account>>,
     pub(crate) heard: Arc<Notify>,
     pub(crate) subscriptions: Vec<(AccountName, SubscriptionSettings)>,
-    pub(crate) sinks: Vec<Box<dyn Sink>>,
+    pub(crate) sinks: Vec<Outlet>,
     pub(crate) view: Arc<View>,
 }
+
+/// A sink, and where it keeps what it refuses.
+pub(crate) type Outlet = (Box<dyn Sink>, Option<Box<dyn DeadLetterBox>>);
 
 impl Pipeline {
     /// How long a sink may take to close, at most a quarter of the deadline.
@@ -62,13 +65,15 @@ impl Pipeline {
         let out_of_time = CancellationToken::new();
         let mut live_out_of_time = Vec::new();
         let mut dispatchers = JoinSet::new();
-        for (inlet, sink) in shared.inlets.iter().zip(sinks) {
+        for (inlet, (sink, letter_box)) in shared.inlets.iter().zip(sinks) {
             let out_of_time = out_of_time.child_token();
             if !inlet.holds_cursor() {
                 live_out_of_time.push((Arc::clone(inlet), out_of_time.clone()));
             }
             let backoffs = (timing.backoff.clone(), hold_backoff(&timing));
-            let dispatcher = Dispatcher::new(Arc::clone(inlet), sink, shared.clock, backoffs, fastrand::u64(..), out_of_time);
+            let office = DeadLetterOffice::new(inlet.settings(), letter_box);
+            let seed = fastrand::u64(..);
+            let dispatcher = Dispatcher::new(Arc::clone(inlet), sink, office, shared.clock, backoffs, seed, out_of_time);
             dispatchers.spawn(dispatcher.run(Self::CLOSE));
         }
 

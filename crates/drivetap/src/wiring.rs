@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use drivetap_bridge::core::AccountName;
 use drivetap_bridge::graph::Graph;
-use drivetap_bridge::sink::Sink;
+use drivetap_bridge::sink::{DeadLetterBox, Sink};
 use drivetap_bridge::transport::Transport;
 use drivetap_bridge::{MemoryStore, Pipeline, SinkSettings, Store};
 
@@ -21,6 +21,7 @@ type Graphs = Vec<(AccountName, Arc<dyn Graph>)>;
 pub(crate) struct Parts {
     pub(crate) graphs: Graphs,
     pub(crate) sinks: Vec<(SinkSettings, Box<dyn Sink>)>,
+    letter_boxes: Vec<(String, Box<dyn DeadLetterBox>)>,
     pub(crate) stdout: Option<StdoutClosed>,
 }
 
@@ -34,8 +35,11 @@ pub(crate) type StdoutClosed = std::convert::Infallible;
 impl Parts {
     /// Makes Graph as each account sees it, and the sinks. Connects to nothing.
     pub(crate) fn new(config: &Config, sinks: Vec<SinkConfig>, env: &Env, streams: Streams) -> Result<Self, Failure> {
-        let mut parts = Self { graphs: graphs(config, env)?, sinks: Vec::new(), stdout: None };
+        let mut parts = Self { graphs: graphs(config, env)?, sinks: Vec::new(), letter_boxes: Vec::new(), stdout: None };
         for SinkConfig { settings, kind } in sinks {
+            if let Some(letter_box) = letter_box(&kind)? {
+                parts.letter_boxes.push((settings.name.clone(), letter_box));
+            }
             let sink = parts.sink(kind, streams)?;
             parts.sinks.push((settings, sink));
         }
@@ -56,6 +60,9 @@ impl Parts {
         }
         for (settings, sink) in self.sinks {
             builder = builder.sink(settings, sink);
+        }
+        for (sink, letter_box) in self.letter_boxes {
+            builder = builder.dead_letters(sink, letter_box);
         }
         builder.build().map_err(Failure::config)
     }
@@ -84,6 +91,21 @@ impl Parts {
             #[cfg(feature = "redis")]
             SinkKind::Redis(config) => Ok(Box::new(drivetap_bridge::sink_redis::RedisSink::new(config))),
         }
+    }
+}
+
+/// Where a sink of this kind itself keeps what it refuses.
+fn letter_box(kind: &SinkKind) -> Result<Option<Box<dyn DeadLetterBox>>, Failure> {
+    match kind {
+        #[cfg(feature = "stdout")]
+        SinkKind::Stdout(_) => Ok(None),
+        #[cfg(feature = "kafka")]
+        SinkKind::Kafka(config) => match drivetap_bridge::sink_kafka::KafkaDeadLetters::new(config).map_err(Failure::config)? {
+            Some(letters) => Ok(Some(Box::new(letters))),
+            None => Ok(None),
+        },
+        #[cfg(feature = "redis")]
+        SinkKind::Redis(_) => Ok(None),
     }
 }
 

@@ -17,6 +17,9 @@ pub struct KafkaConfig {
     pub bootstrap_servers: String,
     /// The topic. It has to exist; drivetap says which command makes it.
     pub topic: String,
+    /// Where [`KafkaDeadLetters`](crate::KafkaDeadLetters) keeps what the topic refuses: another topic of the same cluster, that has to
+    /// exist, too. Give it a larger `max.message.bytes`: what is refused is mostly too large.
+    pub dead_letter_topic: Option<String>,
     /// Binary by default.
     pub mode: Mode,
     /// librdkafka's keys, [as it spells them](https://github.com/confluentinc/librdkafka/blob/v2.12.1/CONFIGURATION.md). They override
@@ -61,6 +64,14 @@ pub enum InvalidConfig {
     /// Not a name that Kafka takes.
     #[error("topic `{0}` is not a name that Kafka takes: 1 to 249 of a-z A-Z 0-9 . _ -, and neither `.` nor `..`")]
     Topic(String),
+    /// Not a name that Kafka takes, or the name of the sink's own topic.
+    #[error("dead_letter topic `{topic}` {reason}")]
+    DeadLetterTopic {
+        /// The name.
+        topic: String,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
     /// librdkafka has no such key.
     #[error("librdkafka has no key `{0}`")]
     UnknownKey(String),
@@ -89,6 +100,7 @@ impl KafkaConfig {
         Self {
             bootstrap_servers: bootstrap_servers.into(),
             topic: topic.into(),
+            dead_letter_topic: None,
             mode: Mode::default(),
             librdkafka: BTreeMap::new(),
             in_flight_bytes: 8 * 1024 * 1024,
@@ -156,10 +168,17 @@ impl KafkaConfig {
         if self.bootstrap_servers.trim().is_empty() {
             return Err(InvalidConfig::NoServers);
         }
-        let legal = |b: u8| b.is_ascii_alphanumeric() || b"._-".contains(&b);
-        if !(1..=249).contains(&self.topic.len()) || !self.topic.bytes().all(legal) || [".", ".."].contains(&self.topic.as_str())
-        {
+        if !is_topic(&self.topic) {
             return Err(InvalidConfig::Topic(self.topic.clone()));
+        }
+        if let Some(topic) = &self.dead_letter_topic {
+            let wrong = |reason| Err(InvalidConfig::DeadLetterTopic { topic: topic.clone(), reason });
+            if *topic == self.topic {
+                return wrong("is the topic that refused the event: name another one");
+            }
+            if !is_topic(topic) {
+                return wrong("is not a name that Kafka takes: 1 to 249 of a-z A-Z 0-9 . _ -, and neither `.` nor `..`");
+            }
         }
         match RESERVED.iter().find(|(key, _)| self.librdkafka.contains_key(*key)) {
             Some((key, instead)) => Err(InvalidConfig::Reserved { key: (*key).to_owned(), instead }),
@@ -186,6 +205,7 @@ impl fmt::Debug for KafkaConfig {
         f.debug_struct("KafkaConfig")
             .field("bootstrap_servers", &self.bootstrap_servers)
             .field("topic", &self.topic)
+            .field("dead_letter_topic", &self.dead_letter_topic)
             .field("mode", &self.mode)
             .field("librdkafka", &self.librdkafka.keys())
             .field("in_flight_bytes", &self.in_flight_bytes)
@@ -197,7 +217,7 @@ impl fmt::Debug for KafkaConfig {
 }
 
 const IDEMPOTENCE: &str = "enable.idempotence";
-const LINGER: &[&str] = &["linger.ms", "queue.buffering.max.ms"];
+pub(crate) const LINGER: &[&str] = &["linger.ms", "queue.buffering.max.ms"];
 
 // What librdkafka reads as false, apart from case.
 const FALSE: &[&str] = &["false", "f", "0"];
@@ -235,6 +255,11 @@ const RESERVED: &[(&str, &str)] = &[
     ("transactional.id", "drivetap makes no transactions"),
 ];
 
+fn is_topic(name: &str) -> bool {
+    let legal = |b: u8| b.is_ascii_alphanumeric() || b"._-".contains(&b);
+    (1..=249).contains(&name.len()) && name.bytes().all(legal) && ![".", ".."].contains(&name)
+}
+
 fn is_secret(key: &str) -> bool {
     ["password", "secret", "pem", "oauthbearer", "jaas", "token", "ssl.key"].iter().any(|part| key.contains(part))
 }
@@ -254,6 +279,10 @@ mod tests {
         config
     }
 
+    fn with_letters(topic: &str) -> KafkaConfig {
+        KafkaConfig { dead_letter_topic: Some(topic.to_owned()), ..KafkaConfig::new("localhost:9092", "drive-events") }
+    }
+
     #[test]
     fn a_bad_configuration_is_an_error_that_names_what_is_bad() {
         let cases = [
@@ -261,6 +290,8 @@ mod tests {
             (KafkaConfig::new("h:1", ""), "topic `` is not a name"),
             (KafkaConfig::new("h:1", ".."), "topic `..` is not a name"),
             (KafkaConfig::new("h:1", "a b"), "topic `a b` is not a name"),
+            (with_letters("drive-events"), "dead_letter topic `drive-events` is the topic that refused"),
+            (with_letters("a b"), "dead_letter topic `a b` is not a name"),
             (with("compresion.type", "lz4"), "librdkafka has no key `compresion.type`"),
             (with("compression.type", "rar"), "librdkafka key `compression.type`: "),
             (with("linger.ms", "soon"), "librdkafka key `linger.ms`: "),

@@ -1,7 +1,7 @@
 //! The Kafka sink: CloudEvents on a topic, through librdkafka.
 //!
 //! [`KafkaSink`] is a [`drivetap_sink::Sink`]: `connect`, `publish`, `close`. [`KafkaConfig`] says where to, in which form, and passes
-//! librdkafka's own keys through.
+//! librdkafka's own keys through. [`KafkaDeadLetters`] keeps in another topic what the sink's topic refuses.
 //!
 //! # What is written
 //! One record per event. Key: the canonical drive id, so that a drive's events share a partition and their order. Timestamp: when
@@ -19,11 +19,14 @@
 //! With `enable.idempotence = "false"` the first rule falls away, so records go one by one always: in order, and slowly.
 
 mod config;
+mod dead_letters;
 mod ledger;
 mod producer;
 mod record;
 mod sink;
 mod verdict;
+mod writer;
 
 pub use config::{InvalidConfig, KafkaConfig, Mode};
+pub use dead_letters::KafkaDeadLetters;
 pub use sink::KafkaSink;

@@ -9,6 +9,7 @@ pub(crate) struct Record<'a> {
     key: &'a str,
     value: Value<'a>,
     headers: Vec<(String, String)>,
+    // Milliseconds since 1970.
     timestamp: i64,
 }
 
@@ -25,6 +26,12 @@ impl<'a> Record<'a> {
         };
         // Not the item's own time: retention counts from the record's, and would delete what is old on the day it is written.
         Self { key: event.partition_key(), value, headers, timestamp: event.recorded_time().as_millisecond() }
+    }
+
+    /// A dead letter, already in JSON. It is no CloudEvent: the event is in it.
+    pub(crate) fn letter(key: &'a str, json: &'a str, mut headers: Vec<(String, String)>, timestamp: i64) -> Self {
+        headers.extend(content_type("application/json"));
+        Self { key, value: Value::Data(json), headers, timestamp }
     }
 
     /// Bytes of key, value and headers: what the window of records in flight is counted in.

@@ -8,9 +8,11 @@
 
 #[cfg(feature = "contract")]
 pub mod contract;
+mod dead_letter;
 #[cfg(feature = "memory")]
 mod memory;
 
+pub use dead_letter::{DeadLetter, DeadLetterBox, NotKept};
 #[cfg(feature = "memory")]
 pub use memory::{MemoryPlace, MemorySink, Step};
 

@@ -28,12 +28,17 @@ pub(crate) struct Record {
 
 impl Topic {
     pub(crate) async fn new(prefix: &str) -> Self {
-        let name = unique(prefix);
+        Self::with(&unique(prefix), &[]).await
+    }
+
+    /// Of this name, with these settings.
+    pub(crate) async fn with(name: &str, settings: &[(&str, &str)]) -> Self {
         let admin: AdminClient<DefaultClientContext> = client().create().unwrap();
-        let topic = NewTopic::new(&name, 3, TopicReplication::Fixed(1));
+        let topic = NewTopic::new(name, 3, TopicReplication::Fixed(1));
+        let topic = settings.iter().fold(topic, |topic, (key, value)| topic.set(key, value));
         let made = admin.create_topics([&topic], &AdminOptions::new()).await.unwrap();
-        assert_eq!(made, [Ok(name.clone())]);
-        Self { name }
+        assert_eq!(made, [Ok(name.to_owned())]);
+        Self { name: name.to_owned() }
     }
 
     /// `[sink.NAME]` for this topic; more keys may follow.

@@ -1,20 +1,22 @@
 use std::io::SeekFrom;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use drivetap_core::Event;
+use drivetap_sink::{DeadLetter, DeadLetterBox};
 use jiff::Timestamp;
-use serde::Serialize;
-use serde_json::value::RawValue;
 use tokio::fs::{File, OpenOptions};
 use tokio::io::{AsyncReadExt, AsyncSeekExt, AsyncWriteExt};
+use tracing::warn;
 
 use crate::settings::{DeadLetters, SinkSettings};
 
-/// Keeps what a sink refused for good, where a person finds it.
-#[derive(Debug)]
+/// Keeps what a sink refused for good, where a person finds it: in the sink's own box where it has one, in a file where it has none and
+/// for what the box never takes.
 pub(crate) struct DeadLetterOffice {
     sink: String,
+    letter_box: Option<Box<dyn DeadLetterBox>>,
     place: DeadLetters,
 }
 
@@ -23,39 +25,66 @@ pub(crate) struct DeadLetterOffice {
 pub(crate) enum NotKept {
     #[error("no dead_letter is configured for the sink: set dead_letter = {{ file = \"…\" }}")]
     NoPlace,
+    #[error(transparent)]
+    Box(#[from] drivetap_sink::NotKept),
+    #[error("{0}; and there is no [state] that a dead-letter file could stand beside")]
+    NoFile(String),
     #[error("{} would grow above {max_bytes} bytes: empty it or raise max_bytes", path.display())]
     Full { path: PathBuf, max_bytes: u64 },
     #[error("{}: {source}", path.display())]
     Io { path: PathBuf, source: std::io::Error },
 }
 
-#[derive(Serialize)]
-struct Line<'a> {
-    at: Timestamp,
-    sink: &'a str,
-    code: &'a str,
-    reason: &'a str,
-    event: &'a RawValue,
+impl DeadLetterOffice {
+    pub(crate) fn new(settings: &SinkSettings, letter_box: Option<Box<dyn DeadLetterBox>>) -> Self {
+        Self { sink: settings.name.clone(), letter_box, place: settings.dead_letters.clone() }
+    }
+
+    /// Says it now when the box could keep nothing: by the time of the first letter it would hold the sink.
+    pub(crate) async fn look(&mut self) {
+        if let Some(letter_box) = &mut self.letter_box
+            && let Err(problem) = letter_box.look().await
+        {
+            warn!(sink = %self.sink, reason = %problem, "dead letters could not be kept; a rejected event will hold the sink");
+        }
+    }
+
+    /// On `Ok` the event is durable.
+    pub(crate) async fn keep(&mut self, at: Timestamp, event: &Arc<Event>, code: &str, reason: &str) -> Result<(), NotKept> {
+        let letter = DeadLetter { at, sink: &self.sink, code, reason, event };
+        let Some(letter_box) = &mut self.letter_box else {
+            return file(&self.place, &letter).await;
+        };
+        match letter_box.keep(&letter).await {
+            Ok(()) => Ok(()),
+            // Nothing that happens to the box changes this, and one letter must not hold a feed for ever.
+            Err(drivetap_sink::NotKept::Never(reason)) => {
+                warn!(sink = %self.sink, id = event.id(), %reason, "a dead letter goes to the file, because its topic never takes it");
+                file(&self.place, &letter).await.map_err(|problem| match problem {
+                    NotKept::NoPlace => NotKept::NoFile(reason),
+                    other => other,
+                })
+            }
+            Err(later) => Err(later.into()),
+        }
+    }
+
+    pub(crate) async fn close(self, within: Duration) {
+        if let Some(letter_box) = self.letter_box {
+            letter_box.close(within).await;
+        }
+    }
 }
 
-impl DeadLetterOffice {
-    pub(crate) fn new(settings: &SinkSettings) -> Self {
-        Self { sink: settings.name.clone(), place: settings.dead_letters.clone() }
-    }
-
-    /// On `Ok` the event is on disk.
-    pub(crate) async fn keep(&self, at: Timestamp, event: &Arc<Event>, code: &str, reason: &str) -> Result<(), NotKept> {
-        let (path, max_bytes) = match &self.place {
-            DeadLetters::None => return Err(NotKept::NoPlace),
-            DeadLetters::File { path, max_bytes } => (path, *max_bytes),
-        };
-        let io = |source| NotKept::Io { path: path.clone(), source };
-        let event = RawValue::from_string(event.to_json()).map_err(|error| io(error.into()))?;
-        let mut line =
-            serde_json::to_vec(&Line { at, sink: &self.sink, code, reason, event: &event }).map_err(|error| io(error.into()))?;
-        line.push(b'\n');
-        append(path, max_bytes, &line).await.map_err(io)?.ok_or_else(|| NotKept::Full { path: path.clone(), max_bytes })
-    }
+async fn file(place: &DeadLetters, letter: &DeadLetter<'_>) -> Result<(), NotKept> {
+    let (path, max_bytes) = match place {
+        DeadLetters::None => return Err(NotKept::NoPlace),
+        DeadLetters::File { path, max_bytes } => (path, *max_bytes),
+    };
+    let io = |source| NotKept::Io { path: path.clone(), source };
+    let mut line = letter.to_json().map_err(|error| io(error.into()))?;
+    line.push('\n');
+    append(path, max_bytes, line.as_bytes()).await.map_err(io)?.ok_or_else(|| NotKept::Full { path: path.clone(), max_bytes })
 }
 
 /// `None` when the file would grow above its bound.

@@ -45,25 +45,26 @@ impl Dispatcher {
     pub(crate) fn new(
         inlet: Arc<Inlet>,
         sink: Box<dyn Sink>,
+        dead_letters: DeadLetterOffice,
         clock: Clock,
         (backoff, hold): (Backoff, Backoff),
         seed: u64,
         deadline: CancellationToken,
     ) -> Self {
-        let dead_letters = DeadLetterOffice::new(inlet.settings());
         Self { inlet, sink, dead_letters, clock, backoff, hold, rng: fastrand::Rng::with_seed(seed), deadline }
     }
 
     /// Runs until the inlet is closed and empty, or the deadline is cancelled; then closes the sink within `close_within`.
     pub(crate) async fn run(mut self, close_within: Duration) {
         let _ = self.dispatch().await;
-        self.sink.close(close_within).await;
+        tokio::join!(self.sink.close(close_within), self.dead_letters.close(close_within));
     }
 
     async fn dispatch(&mut self) -> Result<(), Over> {
         let mut batch = Batch::default();
+        self.connect(true).await?;
+        self.look().await?;
         loop {
-            self.connect(batch.is_empty()).await?;
             loop {
                 if batch.is_empty() {
                     let taken = tokio::select! {
@@ -80,6 +81,7 @@ impl Dispatcher {
                 }
                 self.inlet.tell_overflows(self.clock.now().wall);
             }
+            self.connect(batch.is_empty()).await?;
         }
     }
 
@@ -116,6 +118,15 @@ impl Dispatcher {
                 waited = self.wait(wait) => waited?,
                 () = inlet.finished(), if idle => return Err(Over),
             }
+        }
+    }
+
+    /// What would hold the sink at its first dead letter is said now.
+    async fn look(&mut self) -> Result<(), Over> {
+        tokio::select! {
+            () = self.dead_letters.look() => Ok(()),
+            () = self.inlet.finished() => Ok(()),
+            () = self.deadline.cancelled() => Err(Over),
         }
     }
 

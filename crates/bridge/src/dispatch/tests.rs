@@ -1,9 +1,11 @@
+use std::collections::VecDeque;
+use std::sync::Mutex;
 use std::time::Duration;
 
 use drivetap_core::feed::BatchId;
 use drivetap_core::{Event, EventType};
 use drivetap_sink::contract::Drive;
-use drivetap_sink::{MemoryPlace, MemorySink, Step, Stop};
+use drivetap_sink::{DeadLetter, DeadLetterBox, MemoryPlace, MemorySink, NotKept, Step, Stop};
 use serde_json::Value;
 use tokio::task::JoinHandle;
 
@@ -21,6 +23,14 @@ struct Rig {
 
 impl Rig {
     fn new(change: impl FnOnce(&mut SinkSettings), prepare: impl FnOnce(&MemoryPlace)) -> Self {
+        Self::with_box(None, change, prepare)
+    }
+
+    fn with_box(
+        letter_box: Option<Box<dyn DeadLetterBox>>,
+        change: impl FnOnce(&mut SinkSettings),
+        prepare: impl FnOnce(&MemoryPlace),
+    ) -> Self {
         let mut settings = SinkSettings::new("test", Role::Durable);
         change(&mut settings);
         let holds_cursor = settings.role == Role::Durable;
@@ -29,8 +39,10 @@ impl Rig {
         prepare(&place);
         let deadline = CancellationToken::new();
         let backoff = || Backoff::try_new(Duration::from_secs(1), Duration::from_secs(60)).unwrap();
+        let office = DeadLetterOffice::new(inlet.settings(), letter_box);
+        let backoffs = (backoff(), backoff());
         let dispatcher =
-            Dispatcher::new(Arc::clone(&inlet), Box::new(sink), Clock::System, (backoff(), backoff()), 1, deadline.clone());
+            Dispatcher::new(Arc::clone(&inlet), Box::new(sink), office, Clock::System, backoffs, 1, deadline.clone());
         let task = tokio::spawn(dispatcher.run(Duration::from_secs(1)));
         Self { inlet, place, progress: Progress::new(1), deadline, task }
     }
@@ -194,6 +206,75 @@ async fn signals_and_gaps_that_are_refused_end_in_the_dead_letters_and_leave_no_
         assert_eq!(letters.iter().filter_map(|letter| letter["event"]["data"]["merged"].as_u64()).sum::<u64>(), 4);
         assert_eq!(letters[2]["event"]["id"], gap.id());
     }
+}
+
+/// A box that answers from a list, then keeps everything; and the ids that it kept.
+struct ScriptedBox {
+    answers: VecDeque<NotKept>,
+    kept: Arc<Mutex<Vec<String>>>,
+}
+
+#[async_trait::async_trait]
+impl DeadLetterBox for ScriptedBox {
+    async fn look(&mut self) -> Result<(), NotKept> {
+        Ok(())
+    }
+
+    async fn keep(&mut self, letter: &DeadLetter<'_>) -> Result<(), NotKept> {
+        if let Some(answer) = self.answers.pop_front() {
+            return Err(answer);
+        }
+        let letter: Value = serde_json::from_str(&letter.to_json().unwrap()).unwrap();
+        self.kept.lock().unwrap().push(letter["event"]["id"].as_str().unwrap().to_owned());
+        Ok(())
+    }
+
+    async fn close(self: Box<Self>, _: Duration) {
+        self.kept.lock().unwrap().push("closed".to_owned());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_letter_goes_to_the_sinks_own_box_and_waits_until_it_is_back() {
+    let kept = Arc::<Mutex<Vec<String>>>::default();
+    let answers = (0..50).map(|_| NotKept::Later("the topic is away".into())).collect();
+    let letter_box = ScriptedBox { answers, kept: Arc::clone(&kept) };
+    let rig = Rig::with_box(Some(Box::new(letter_box)), |_| {}, |place| place.limit(2_000));
+    let mut drive = Drive::new("b!one");
+    let events = [drive.change_of(5_000), drive.change("after")];
+    rig.put(1, &events).await;
+    tokio::time::sleep(Duration::from_secs(20)).await;
+    let SinkState::Held { what } = rig.inlet.status().state else { panic!("{:?}", rig.inlet.status()) };
+    assert!(what.contains("the topic is away"), "{what}");
+    let (ended, arrived) = rig.finish().await;
+    assert_eq!(ids(&arrived), ids(&events));
+    assert_eq!(ended, counts(1, 1, 0, 0));
+    assert_eq!(*kept.lock().unwrap(), [events[0].id(), "closed"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_letter_that_its_box_never_takes_goes_to_the_file_or_holds_the_sink_with_both_reasons() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("dead.jsonl");
+    let never = || -> Option<Box<dyn DeadLetterBox>> {
+        let answers = std::iter::repeat_n(NotKept::Never("too large for the topic".into()), 1_000).collect();
+        Some(Box::new(ScriptedBox { answers, kept: Arc::default() }))
+    };
+    let event = Drive::new("b!one").change_of(5_000);
+
+    let file = DeadLetters::File { path: path.clone(), max_bytes: 1 << 20 };
+    let rig = Rig::with_box(never(), |settings| settings.dead_letters = file, |place| place.limit(2_000));
+    rig.put(1, &[Arc::clone(&event)]).await;
+    assert_eq!(rig.finish().await.0, counts(0, 1, 0, 0));
+    assert_eq!(letters(&path)[0]["event"]["id"], event.id());
+
+    let rig = Rig::with_box(never(), |_| {}, |place| place.limit(2_000));
+    rig.put(1, &[Arc::clone(&event)]).await;
+    tokio::time::sleep(Duration::from_secs(100)).await;
+    let SinkState::Held { what } = rig.inlet.status().state else { panic!("{:?}", rig.inlet.status()) };
+    assert!(what.contains("too large for the topic") && what.contains("[state]"), "{what}");
+    rig.deadline.cancel();
+    assert_eq!(rig.finish().await.0, counts(0, 0, 1, 0));
 }
 
 #[tokio::test(start_paused = true)]

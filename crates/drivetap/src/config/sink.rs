@@ -28,6 +28,19 @@ pub enum SinkKind {
     Redis(drivetap_bridge::sink_redis::RedisConfig),
 }
 
+impl SinkKind {
+    fn has_topics(&self) -> bool {
+        match self {
+            #[cfg(feature = "stdout")]
+            Self::Stdout(_) => false,
+            #[cfg(feature = "kafka")]
+            Self::Kafka(_) => true,
+            #[cfg(feature = "redis")]
+            Self::Redis(_) => false,
+        }
+    }
+}
+
 /// How an event becomes a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum OutputFormat {
@@ -46,17 +59,22 @@ pub(super) fn sink(name: &At<&str>, section: Section<'_>, state: Option<&Path>, 
     let role = section.word("role", &[("durable", Role::Durable), ("live", Role::Live)]);
     let window = section.integer("window", 1, GIB);
     let overflow_after = section.duration("overflow_after");
-    let dead_letters = dead_letters(&section, name.value, state);
+    let (dead_letters, letter_topic) = dead_letters(&section, name.value, state);
     let kind =
         section.required("type", section.text("type"), "\"stdout\", \"kafka\" or \"redis\"").and_then(|kind| match kind.value {
             "stdout" => stdout(&section, &kind),
-            "kafka" => kafka(&section, &kind),
+            "kafka" => kafka(&section, &kind, letter_topic.as_ref()),
             "redis" => redis(&section, &kind, env),
             other => {
                 section.problem_at(&kind, format!("type is {other:?}, which is none of: stdout, kafka, redis"));
                 None
             }
         });
+    if let (Some(topic), Some((kind, _))) = (&letter_topic, &kind)
+        && !kind.has_topics()
+    {
+        section.problem_at(topic, "dead_letter: a topic is for type = \"kafka\"; here it is file = \"dead-letters.jsonl\"");
+    }
     if !is_name(name.value) {
         section.problem_at(
             name,
@@ -88,7 +106,7 @@ fn stdout(section: &Section<'_>, kind: &At<&str>) -> Made {
 }
 
 #[cfg(feature = "kafka")]
-fn kafka(section: &Section<'_>, _: &At<&str>) -> Made {
+fn kafka(section: &Section<'_>, _: &At<&str>, letter_topic: Option<&At<&str>>) -> Made {
     use drivetap_bridge::sink_kafka::{InvalidConfig, KafkaConfig, KafkaSink, Mode};
 
     let servers = section.required("bootstrap_servers", section.text("bootstrap_servers"), "\"localhost:9092\"");
@@ -98,6 +116,7 @@ fn kafka(section: &Section<'_>, _: &At<&str>) -> Made {
     let (servers, topic) = (servers?, topic?);
 
     let mut config = KafkaConfig::new(servers.value, topic.value);
+    config.dead_letter_topic = letter_topic.map(|at| at.value.to_owned());
     mode.into_iter().for_each(|at| config.mode = at.value);
     config.librdkafka = keys.iter().map(|(key, value)| (key.value.clone(), value.clone())).collect();
     match KafkaSink::new(config.clone()) {
@@ -106,6 +125,7 @@ fn kafka(section: &Section<'_>, _: &At<&str>) -> Made {
             let place = match &error {
                 InvalidConfig::NoServers => Some(&servers.span),
                 InvalidConfig::Topic(_) => Some(&topic.span),
+                InvalidConfig::DeadLetterTopic { .. } => letter_topic.map(|at| &at.span),
                 InvalidConfig::UnknownKey(key) | InvalidConfig::Value { key, .. } | InvalidConfig::Reserved { key, .. } => {
                     keys.iter().find(|(at, _)| at.value == *key).map(|(at, _)| &at.span)
                 }
@@ -120,7 +140,7 @@ fn kafka(section: &Section<'_>, _: &At<&str>) -> Made {
 }
 
 #[cfg(not(feature = "kafka"))]
-fn kafka(section: &Section<'_>, kind: &At<&str>) -> Made {
+fn kafka(section: &Section<'_>, kind: &At<&str>, _: Option<&At<&str>>) -> Made {
     not_compiled_in(section, kind)
 }
 
@@ -185,18 +205,34 @@ fn not_compiled_in(section: &Section<'_>, kind: &At<&str>) -> Made {
     None
 }
 
-fn dead_letters(section: &Section<'_>, name: &str, state: Option<&Path>) -> DeadLetters {
+/// A file, and before it a topic where one is named: what is too large for the topic goes to the file beside the state.
+fn dead_letters<'d>(section: &Section<'d>, name: &str, state: Option<&Path>) -> (DeadLetters, Option<At<&'d str>>) {
+    let default = || state.map_or(DeadLetters::None, |state| beside(state, name));
     let Some(table) = section.section("dead_letter", format!("dead_letter of {}", section.name())) else {
-        return state.map_or(DeadLetters::None, |state| beside(state, name));
+        return (default(), None);
     };
-    if let Some(topic) = table.text("topic") {
-        table.problem_at(&topic, "dead letters to a topic come with a later version: use { file = \"…\", max_bytes = … }");
-        return DeadLetters::None;
-    }
-    let max_bytes = table.integer("max_bytes", 1, i64::MAX).map_or(DEAD_LETTER_BYTES, |at| at.value);
-    let file = table.required("file", table.path("file"), "\"dead-letters.jsonl\"");
+    let topic = table.text("topic");
+    let max_bytes = table.integer("max_bytes", 1, i64::MAX);
+    let path = table.path("file");
+    let places = match (topic, path) {
+        (Some(topic), None) => {
+            if let Some(at) = max_bytes {
+                table.problem_at(&at, "max_bytes is for a file; the topic's own settings bound it");
+            }
+            (default(), Some(topic))
+        }
+        (Some(topic), Some(_)) => {
+            table.problem_at(&topic, "dead_letter: either topic or file");
+            (DeadLetters::None, None)
+        }
+        (None, path) => {
+            let path = table.required("file", path, "\"dead-letters.jsonl\"");
+            let max_bytes = max_bytes.map_or(DEAD_LETTER_BYTES, |at| at.value);
+            (path.map_or(DeadLetters::None, |path| DeadLetters::File { path: path.value, max_bytes }), None)
+        }
+    };
     table.finish();
-    file.map_or(DeadLetters::None, |path| DeadLetters::File { path: path.value, max_bytes })
+    places
 }
 
 /// `drivetap.redb` has `drivetap.redb.bus.dead-letters.jsonl` beside it.

@@ -254,8 +254,26 @@ fn every_mistake_in_a_sink_is_said_with_its_place() {
     check(&format!("{kafka}role = \"best\"\n"), &["d.toml:12:8: role is \"best\", which is none of: durable, live"]);
     check(&format!("{kafka}window = 0\n"), &["d.toml:12:10: window must be between 1 and 1073741824"]);
     check(
-        &format!("{kafka}dead_letter = {{ topic = \"dead\" }}\n"),
-        &["d.toml:12:25: dead letters to a topic come with a later version: use { file = \"…\", max_bytes = … }"],
+        &format!("{kafka}dead_letter = {{ topic = \"t\" }}\n"),
+        &["d.toml:12:25: dead_letter topic `t` is the topic that refused the event: name another one"],
+    );
+    check(
+        &format!("{kafka}dead_letter = {{ topic = \"d d\" }}\n"),
+        &[
+            "d.toml:12:25: dead_letter topic `d d` is not a name that Kafka takes: 1 to 249 of a-z A-Z 0-9 . _ -, and neither `.` nor `..`",
+        ],
+    );
+    check(
+        &format!("{kafka}dead_letter = {{ topic = \"dead\", file = \"dead.jsonl\" }}\n"),
+        &["d.toml:12:25: dead_letter: either topic or file"],
+    );
+    check(
+        &format!("{kafka}dead_letter = {{ topic = \"dead\", max_bytes = 9 }}\n"),
+        &["d.toml:12:45: max_bytes is for a file; the topic's own settings bound it"],
+    );
+    check(
+        "[sink.r]\ntype = \"redis\"\nurl = \"redis://h:1\"\nchannel = \"c\"\ndead_letter = { topic = \"dead\" }\n",
+        &["d.toml:12:25: dead_letter: a topic is for type = \"kafka\"; here it is file = \"dead-letters.jsonl\""],
     );
     check(
         &format!("{kafka}dead_letter = {{ max_bytes = 1 }}\n"),
@@ -421,6 +439,7 @@ mod schema {
         let mut dead_letter = asked_for("[sink.b]\ntype = \"stdout\"\n[sink.b.dead_letter]");
         assert!(dead_letter.remove("topic"));
         assert_eq!(dead_letter, keys("/$defs/dead_letter/properties"));
+        assert_eq!(BTreeSet::from(["topic".to_owned()]), keys("/$defs/dead_letter_topic/properties"));
         let top = {
             let error = read(&format!("\"????????????????????\" = 1\n{GOOD}")).expect_err("unknown");
             error.split_once("it takes ").map(|(_, all)| all.split(", ").map(str::to_owned).collect::<BTreeSet<_>>())

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use drivetap_core::Event;
 use drivetap_sink::{NotReady, Outcome, Sink, Stop};
-use drivetap_sink_kafka::{KafkaConfig, KafkaSink};
+use drivetap_sink_kafka::{KafkaConfig, KafkaDeadLetters, KafkaSink};
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
@@ -153,9 +153,10 @@ impl Found {
         serde_json::from_slice(&self.value).unwrap()
     }
 
-    /// The event's id, in either mode.
+    /// The event's id, in either mode and in a dead letter.
     pub(crate) fn id(&self) -> String {
-        self.header("ce_id").map_or_else(|| self.json()["id"].as_str().unwrap().to_owned(), ToOwned::to_owned)
+        let named = self.header("ce_id").or_else(|| self.header(KafkaDeadLetters::EVENT_ID));
+        named.map_or_else(|| self.json()["id"].as_str().unwrap().to_owned(), ToOwned::to_owned)
     }
 }
 

@@ -3,6 +3,7 @@
 
 mod broker;
 mod contract;
+mod dead_letters;
 mod records;
 mod refusals;
 mod secrets;

@@ -1,0 +1,265 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use drivetap_sink::{Outcome, Stop};
+use rdkafka::ClientConfig;
+use rdkafka::types::RDKafkaErrorCode;
+use tokio::task::coop::consume_budget;
+use tokio::task::{JoinHandle, spawn_blocking};
+use tokio::time::timeout;
+
+use crate::ledger::Standing;
+use crate::producer::{Attempt, Producer};
+use crate::record::Record;
+use crate::verdict::{Refusal, content_fault, missing};
+use crate::{InvalidConfig, KafkaConfig};
+
+/// Brings records to one topic, in order, through one producer at a time: what the sink and its dead letters share.
+pub(crate) struct Writer {
+    config: Arc<KafkaConfig>,
+    client: ClientConfig,
+    producer: Option<Producer>,
+    // An attempt outlives a `connect` that was dropped: the next one takes it over.
+    attempt: Option<Attempt>,
+    // The last producer, ending on its own thread. There is never a third.
+    retiring: Option<JoinHandle<()>>,
+    // How many of the next records go one by one.
+    suspects: usize,
+}
+
+impl Writer {
+    pub(crate) fn new(config: KafkaConfig) -> Result<Self, InvalidConfig> {
+        let client = config.client()?;
+        Ok(Self { config: Arc::new(config), client, producer: None, attempt: None, retiring: None, suspects: 0 })
+    }
+
+    pub(crate) fn config(&self) -> &KafkaConfig {
+        &self.config
+    }
+
+    /// A new producer, whatever became of the last one. **Cancel safe.**
+    pub(crate) async fn connect(&mut self) -> Result<(), Refusal> {
+        self.disconnect();
+        self.producer = Some(self.open().await?);
+        Ok(())
+    }
+
+    /// Lets the producer go; what it has not delivered is lost.
+    pub(crate) fn disconnect(&mut self) {
+        if let Some(old) = self.producer.take() {
+            self.retire(old);
+        }
+    }
+
+    /// Offers `batch`, each as the `record` of it, and says how much of it is durable. Makes an attempt to connect by itself where there
+    /// is no producer. Dropped, it leaves no producer behind.
+    pub(crate) async fn publish<'a, T: Sync>(
+        &mut self,
+        batch: &'a [T],
+        record: impl Fn(&'a T) -> Record<'a> + Send + Sync,
+    ) -> Outcome {
+        if batch.is_empty() {
+            return Outcome::all(0);
+        }
+        let producer = match self.producer.take() {
+            Some(producer) => producer,
+            None => match self.open().await {
+                Ok(producer) => producer,
+                Err(refusal) => return Outcome::stopped(0, refusal.into()),
+            },
+        };
+        let Err(halt) = self.offer(&producer, batch, record).await else {
+            self.suspects = self.suspects.saturating_sub(batch.len());
+            self.producer = Some(producer);
+            return Outcome::all(batch.len());
+        };
+        let outcome = self.halted(halt, producer).await;
+        // The last reports can come while the producer is being purged.
+        if outcome.acked == batch.len() { Outcome::all(outcome.acked) } else { outcome }
+    }
+
+    /// Flushes what is in flight and lets go, within `within`.
+    pub(crate) async fn close(mut self, within: Duration) {
+        let closing = async {
+            if let Some(mut attempt) = self.attempt.take() {
+                attempt.abandon();
+                if let Ok(Ok(producer)) = (&mut attempt.handle).await {
+                    self.producer = Some(producer);
+                }
+            }
+            if let Some(retiring) = self.retiring.take() {
+                ended(retiring.await);
+            }
+            if let Some(producer) = self.producer.take() {
+                ended(spawn_blocking(move || producer.close(within)).await);
+            }
+        };
+        if timeout(within, closing).await.is_err() {
+            tracing::warn!("librdkafka is still ending its threads");
+        }
+    }
+}
+
+// Why an offer ended early.
+enum Halt {
+    // librdkafka did not take the next record; all records before it are stored.
+    NotTaken(RDKafkaErrorCode),
+    // A record failed, or the producer as a whole.
+    Failed,
+    // No report came for `delivery_timeout`.
+    Stalled,
+}
+
+impl Writer {
+    /// One attempt, or the rest of the one that a dropped `connect` left.
+    async fn open(&mut self) -> Result<Producer, Refusal> {
+        if let Some(retiring) = &mut self.retiring {
+            match timeout(self.config.connect_timeout, retiring).await {
+                Ok(result) => ended(result),
+                Err(_) => return Err(Refusal::Trouble("the last producer is still ending its threads".to_owned())),
+            }
+            self.retiring = None;
+        }
+        let start = || Attempt::start(Arc::clone(&self.config), self.client.clone());
+        let attempt = self.attempt.get_or_insert_with(start);
+        let result = (&mut attempt.handle).await;
+        self.attempt = None;
+        result.unwrap_or_else(|error| Err(Refusal::Trouble(format!("librdkafka did not start: {error}"))))
+    }
+
+    /// Hands the batch over within the window and waits for its reports.
+    async fn offer<'a, T: Sync>(
+        &self,
+        producer: &Producer,
+        batch: &'a [T],
+        record: impl Fn(&'a T) -> Record<'a> + Send + Sync,
+    ) -> Result<(), Halt> {
+        producer.forget_trouble();
+        let ledger = producer.ledger();
+        ledger.open();
+        for (nth, one) in batch.iter().enumerate() {
+            // A long batch is no reason to keep others from this thread.
+            consume_budget().await;
+            let record = record(one);
+            let size = record.size();
+            let alone = nth < self.suspects || !self.config.is_idempotent();
+            // A record larger than the window goes when it is the only one.
+            self.until(producer, |now| now.waiting == 0 || (!alone && self.has_room(now, size))).await?;
+            let index = ledger.enter(size);
+            if let Err(code) = producer.send(&record, index) {
+                ledger.strike_last();
+                self.until(producer, |now| now.waiting == 0).await?;
+                return Err(Halt::NotTaken(code));
+            }
+        }
+        self.until(producer, |now| now.waiting == 0).await
+    }
+
+    /// Turns the end of an offer into an outcome. A producer of which anything failed is never used again.
+    async fn halted(&mut self, halt: Halt, producer: Producer) -> Outcome {
+        match halt {
+            // Nothing was sent of it: the producer is as good as before.
+            Halt::NotTaken(code) if content_fault(code).is_some() => {
+                let outcome = self.judge(&producer, code);
+                self.producer = Some(producer);
+                outcome
+            }
+            Halt::NotTaken(code) => {
+                let outcome = self.judge(&producer, code);
+                self.retire(producer);
+                outcome
+            }
+            Halt::Failed | Halt::Stalled => {
+                producer.purge();
+                let settled = self.settle(&producer).await;
+                let outcome = match producer.ledger().standing().failure {
+                    Some(code) if settled && matches!(halt, Halt::Failed) => self.judge(&producer, code),
+                    _ => self.stalled(&producer),
+                };
+                self.retire(producer);
+                outcome
+            }
+        }
+    }
+
+    fn has_room(&self, now: &Standing, size: usize) -> bool {
+        now.waiting < self.config.in_flight_messages.get() && now.waiting_bytes + size <= self.config.in_flight_bytes
+    }
+
+    /// Waits for reports until `done`; each report may take `delivery_timeout`.
+    async fn until(&self, producer: &Producer, done: impl Fn(&Standing) -> bool + Send) -> Result<(), Halt> {
+        loop {
+            let now = producer.ledger().standing();
+            if now.failure.is_some() {
+                return Err(Halt::Failed);
+            }
+            if done(&now) {
+                return Ok(());
+            }
+            if timeout(self.config.delivery_timeout, producer.ledger().changed()).await.is_err() {
+                return Err(Halt::Stalled);
+            }
+        }
+    }
+
+    /// After a purge: whether every record got its report.
+    async fn settle(&self, producer: &Producer) -> bool {
+        let ledger = producer.ledger();
+        let settled = async {
+            while ledger.standing().waiting > 0 {
+                ledger.changed().await;
+            }
+        };
+        timeout(PURGE_TIMEOUT, settled).await.is_ok()
+    }
+
+    /// What `code` means for the first record that is not stored.
+    fn judge(&mut self, producer: &Producer, code: RDKafkaErrorCode) -> Outcome {
+        let ledger = producer.ledger();
+        let acked = ledger.stored_prefix();
+        self.suspects = self.suspects.saturating_sub(acked);
+        if let Some(code_word) = content_fault(code) {
+            let refused = ledger.sent() - acked;
+            if refused <= 1 {
+                self.suspects = self.suspects.saturating_sub(1);
+                let reason = format!("Kafka takes no such record in topic `{}`: {code}", self.config.topic);
+                return Outcome::stopped(acked, Stop::Reject { code: code_word.to_owned(), reason });
+            }
+            self.suspects = ledger.suspects(code);
+            let reason = format!("Kafka refused {} records together ({code_word}): they go one by one now", self.suspects);
+            return Outcome::stopped(acked, Stop::Reconnect { reason });
+        }
+        let fatal = producer.fatal();
+        let code = fatal.as_ref().filter(|_| code == RDKafkaErrorCode::Fatal).map_or(code, |(cause, _)| *cause);
+        let stop = match missing(&self.config, code) {
+            Some(what) => Stop::Hold { what },
+            None => {
+                let words = fatal.map(|(_, words)| words).or_else(|| producer.trouble()).unwrap_or_default();
+                Stop::Reconnect { reason: format!("delivery to Kafka failed: {code} {words}") }
+            }
+        };
+        Outcome::stopped(acked, stop)
+    }
+
+    fn stalled(&mut self, producer: &Producer) -> Outcome {
+        let ledger = producer.ledger();
+        let acked = ledger.stored_prefix();
+        self.suspects = self.suspects.saturating_sub(acked);
+        let words = producer.trouble().unwrap_or_else(|| "the cluster gives no reason".to_owned());
+        let reason = format!("Kafka acknowledged nothing for {:?}: {words}", self.config.delivery_timeout);
+        Outcome::stopped(acked, Stop::Reconnect { reason })
+    }
+
+    fn retire(&mut self, producer: Producer) {
+        self.retiring = Some(spawn_blocking(move || drop(producer)));
+    }
+}
+
+// A purge is librdkafka's own bookkeeping and takes milliseconds.
+const PURGE_TIMEOUT: Duration = Duration::from_secs(5);
+
+fn ended(result: Result<(), tokio::task::JoinError>) {
+    if let Err(error) = result {
+        tracing::error!(%error, "a thread that ended librdkafka did not end well");
+    }
+}
