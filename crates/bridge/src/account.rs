@@ -1,13 +1,19 @@
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
-use drivetap_core::{AccountName, Failure, Remedy};
-use drivetap_graph::Graph;
+use drivetap_core::feed::Urgency;
+use drivetap_core::{AccountName, Failure, PageFrom, Remedy};
+use drivetap_graph::{Gate, Graph, Share, Slot, Walks};
+use futures_util::FutureExt;
 use tokio::sync::Notify;
+use tracing::warn;
 
-/// An account of the pipeline: its view of Graph, and the first thing that Graph said to it.
+/// An account of the pipeline: its view of Graph, the gate in front of it, and the first thing that Graph said to it.
 pub(crate) struct Account {
     pub(crate) name: AccountName,
     pub(crate) graph: Arc<dyn Graph>,
+    pub(crate) gate: Gate,
     first: OnceLock<First>,
     heard: Arc<Notify>,
 }
@@ -19,11 +25,49 @@ enum First {
 
 impl Account {
     /// `heard` is told when the first answer is in.
-    pub(crate) fn new(name: AccountName, graph: Arc<dyn Graph>, heard: Arc<Notify>) -> Self {
-        Self { name, graph, first: OnceLock::new(), heard }
+    pub(crate) fn new(name: AccountName, graph: Arc<dyn Graph>, gate: Gate, heard: Arc<Notify>) -> Self {
+        Self { name, graph, gate, first: OnceLock::new(), heard }
     }
 
-    /// Passes an answer of Graph's on, and remembers whether the first one refused the token.
+    /// Waits until a page may be asked for: for the gate, for one of the walks at once, for the page's share of the budget. `held` is the
+    /// walk's slot from its page before, where it has not paused since.
+    ///
+    /// The gate comes first: an account that Graph asked to wait holds nothing that another one could use.
+    pub(crate) async fn page_turn(
+        &self,
+        walks: &Walks,
+        from: &PageFrom,
+        urgency: Urgency,
+        mut held: Option<Slot>,
+    ) -> (Option<Slot>, Share) {
+        loop {
+            // A walk whose gate is open goes on with the slot that it has; one that has to wait gives it up.
+            let pass = self.gate.pass(urgency);
+            tokio::pin!(pass);
+            if (&mut pass).now_or_never().is_none() {
+                held = None;
+                pass.await;
+            }
+            let turn = match from {
+                // A place in the log is no walk: it must be had though sinks stall and hold every walk up.
+                PageFrom::Latest => (None, walks.place().await),
+                PageFrom::Root | PageFrom::Link(_) => {
+                    let slot = match held.take() {
+                        Some(slot) => slot,
+                        None => walks.slot(urgency).await,
+                    };
+                    (Some(slot), walks.share().await)
+                }
+            };
+            // Graph may have asked for a pause while this one waited for the rest.
+            if !self.gate.is_shut() {
+                return turn;
+            }
+        }
+    }
+
+    /// Passes an answer of Graph's on, shuts the gate for everybody where Graph asked for a pause, and remembers whether the first answer
+    /// refused the token.
     pub(crate) fn heard<T>(&self, answer: Result<T, Failure>) -> Result<T, Failure> {
         let said = match &answer {
             Err(Failure { remedy: Remedy::SignIn, code }) => First::Refused(code.clone()),
@@ -33,7 +77,18 @@ impl Account {
         if self.first.set(said).is_ok() {
             self.heard.notify_one();
         }
+        // What Graph says of one resource (403, 404) is that feed's own affair.
+        if let Err(Failure { remedy: Remedy::Retry { after: Some(after) }, code }) = &answer {
+            self.pause(*after, code);
+        }
         answer
+    }
+
+    fn pause(&self, wait: Duration, reason: &str) {
+        // Once a pause, however many of its feeds are told.
+        if self.gate.shut(wait) {
+            warn!(account = %self.name, reason, ?wait, "Graph asks the account to wait; its requests are held back");
+        }
     }
 
     /// Why the first thing that Graph said was that the token is refused, if it was.
@@ -42,5 +97,28 @@ impl Account {
             First::Welcome => None,
             First::Refused(reason) => Some(reason),
         }
+    }
+}
+
+/// How many of a feed's requests wait for their turn.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct HeldBack(Arc<AtomicUsize>);
+
+impl HeldBack {
+    pub(crate) fn count(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// Counts one for as long as `turn` waits; one that is given up counts no more.
+    pub(crate) async fn during<T>(&self, turn: impl Future<Output = T>) -> T {
+        struct Waits<'a>(&'a AtomicUsize);
+        impl Drop for Waits<'_> {
+            fn drop(&mut self) {
+                self.0.fetch_sub(1, Ordering::Relaxed);
+            }
+        }
+        self.0.fetch_add(1, Ordering::Relaxed);
+        let _waits = Waits(&self.0);
+        turn.await
     }
 }

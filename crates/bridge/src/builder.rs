@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use drivetap_core::feed::{SubscriptionSettings, Timing};
 use drivetap_core::{AccountName, Backoff, BackoffError};
-use drivetap_graph::Graph;
+use drivetap_graph::{Gate, Graph, Quota, Walks};
 use drivetap_sink::{DeadLetterBox, Sink};
 use drivetap_transport::{Limits, Transport};
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::Notify;
 
 use crate::account::Account;
 use crate::clock::Clock;
@@ -21,7 +21,7 @@ use crate::store::{MemoryStore, Store};
 pub struct PipelineBuilder {
     base_url: String,
     transport: Arc<dyn Transport>,
-    accounts: Vec<(AccountName, Arc<dyn Graph>)>,
+    accounts: Vec<(AccountName, Arc<dyn Graph>, Gate)>,
     subscriptions: Vec<(AccountName, SubscriptionSettings)>,
     sinks: Vec<(SinkSettings, Box<dyn Sink>)>,
     letter_boxes: HashMap<String, Box<dyn DeadLetterBox>>,
@@ -47,10 +47,16 @@ impl PipelineBuilder {
         }
     }
 
-    /// An account, and Graph as it sees it.
+    /// An account, and Graph as it sees it, with all the requests that Graph gives a user.
     #[must_use]
-    pub fn account(mut self, name: AccountName, graph: Arc<dyn Graph>) -> Self {
-        self.accounts.push((name, graph));
+    pub fn account(self, name: AccountName, graph: Arc<dyn Graph>) -> Self {
+        self.account_behind(name, graph, Quota::default())
+    }
+
+    /// The same, with fewer requests: where other programs ask Graph for the same user.
+    #[must_use]
+    pub fn account_behind(mut self, name: AccountName, graph: Arc<dyn Graph>, quota: Quota) -> Self {
+        self.accounts.push((name, graph, Gate::new(quota)));
         self
     }
 
@@ -115,8 +121,8 @@ impl PipelineBuilder {
         }
         let heard = Arc::new(Notify::new());
         let mut accounts = HashMap::new();
-        for (name, graph) in self.accounts {
-            let account = Arc::new(Account::new(name.clone(), graph, Arc::clone(&heard)));
+        for (name, graph, gate) in self.accounts {
+            let account = Arc::new(Account::new(name.clone(), graph, gate, Arc::clone(&heard)));
             if accounts.insert(name.clone(), account).is_some() {
                 return Err(BuildError::AccountTwice(name));
             }
@@ -158,7 +164,7 @@ impl PipelineBuilder {
                 store: self.store.unwrap_or_else(|| Arc::new(MemoryStore::default())),
                 clock: self.clock,
                 inlets,
-                walks: Semaphore::new(Shared::WALKS),
+                walks: Arc::new(Walks::new()),
             }),
             base_url: self.base_url,
             timing,

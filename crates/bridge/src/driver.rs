@@ -3,8 +3,9 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
-use drivetap_core::feed::{Action, Attempt, BatchId, EndedBy, Feed, FeedSettings, Input, OpenFailure, StoreFailure};
-use drivetap_core::{Event, FeedId, Notification, NotificationUrl, PageFrom, Resource};
+use drivetap_core::feed::{Action, Attempt, BatchId, EndedBy, Feed, FeedSettings, Input, OpenFailure, StoreFailure, Urgency};
+use drivetap_core::{Event, EventType, Failure, FeedId, Notification, NotificationUrl, Page, PageFrom, Resource};
+use drivetap_graph::{Share, Slot};
 use drivetap_transport::{Ended, Limits, OpenError, Session, Who};
 use futures_util::StreamExt;
 use futures_util::future::{BoxFuture, FutureExt};
@@ -13,8 +14,9 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
-use crate::account::Account;
+use crate::account::{Account, HeldBack};
 use crate::dispatch::Progress;
+use crate::pipeline::FeedView;
 use crate::shared::Shared;
 use crate::status::FeedStatus;
 use crate::store::{Epoch, StoreError};
@@ -30,11 +32,23 @@ pub(crate) struct Driver {
     jobs: FuturesUnordered<BoxFuture<'static, Done>>,
     sessions: HashMap<Attempt, CancellationToken>,
     /// Batches that wait for their turn to be put into the sinks' inlets; a feed has a handful at most.
-    offers: VecDeque<(BatchId, Vec<Arc<Event>>)>,
+    offers: VecDeque<Offer>,
     offering: bool,
+    /// Of the walk that is under way.
+    slot: Option<Slot>,
+    /// Of the page that the feed has and has not published yet.
+    unpublished: Option<Share>,
     progress: Arc<Progress>,
+    held_back: HeldBack,
     status: watch::Sender<FeedStatus>,
     released: bool,
+}
+
+/// A batch on its way into the sinks' windows, and what its page holds of the budget until it is there.
+struct Offer {
+    batch: BatchId,
+    events: Vec<Arc<Event>>,
+    share: Option<Share>,
 }
 
 /// A job that came to its end.
@@ -53,6 +67,12 @@ enum Done {
     Ended {
         attempt: Attempt,
         ended: Ended,
+    },
+    Page {
+        attempt: Attempt,
+        result: Result<Page, Failure>,
+        slot: Option<Slot>,
+        share: Share,
     },
     Offered(BatchId),
     /// As it was asked to; with what it still handed out.
@@ -77,7 +97,7 @@ impl Driver {
         let (epoch, record) = shared.store.open(&id).await?;
         let now = shared.clock.now();
         let feed = Feed::new(settings, record, now, fastrand::u64(..));
-        let status = watch::Sender::new(FeedStatus { feed: id.clone(), status: feed.status(now) });
+        let status = watch::Sender::new(FeedStatus { feed: id.clone(), status: feed.status(now), held_back: 0 });
         let progress = Progress::new(shared.holders());
         Ok(Self {
             id,
@@ -89,15 +109,18 @@ impl Driver {
             sessions: HashMap::new(),
             offers: VecDeque::new(),
             offering: false,
+            slot: None,
+            unpublished: None,
             progress,
+            held_back: HeldBack::default(),
             status,
             released: false,
         })
     }
 
     /// What the feed says of itself, as it changes.
-    pub(crate) fn status(&self) -> watch::Receiver<FeedStatus> {
-        self.status.subscribe()
+    pub(crate) fn status(&self) -> FeedView {
+        FeedView { status: self.status.subscribe(), held_back: self.held_back.clone() }
     }
 
     /// Runs until the feed has let go: after `release`, or when another process took it over.
@@ -142,19 +165,22 @@ impl Driver {
     fn perform(&mut self) {
         while let Some(action) = self.feed.poll(self.shared.clock.now()) {
             match action {
-                Action::FetchEndpoint { attempt, resource, .. } => self.fetch_endpoint(attempt, resource),
+                Action::FetchEndpoint { attempt, resource, urgency } => self.fetch_endpoint(attempt, resource, urgency),
                 Action::Open { attempt, url, renewal } => self.open_session(attempt, url, renewal),
                 Action::Close { session } => {
                     if let Some(token) = self.sessions.get(&session) {
                         token.cancel();
                     }
                 }
-                Action::FetchPage { attempt, from, .. } => self.fetch_page(attempt, from),
+                Action::FetchPage { attempt, from, urgency } => self.fetch_page(attempt, from, urgency),
                 Action::Publish { batch, events } => {
                     for inlet in &self.shared.inlets {
                         inlet.announce(&events);
                     }
-                    self.offers.push_back((batch, events));
+                    // A gap's events are no page's.
+                    let of_a_page = events.iter().any(|event| event.event_type() == EventType::Change);
+                    let share = self.unpublished.take_if(|_| of_a_page);
+                    self.offers.push_back(Offer { batch, events, share });
                 }
                 Action::PublishSignals { events, merged } => self.publish_signals(&events, merged),
                 Action::Commit { attempt, record } => {
@@ -174,7 +200,12 @@ impl Driver {
             }
         }
         self.offer_next();
+        // Whatever the walk waits for now, it is not Graph: another one may begin. A fetch has taken the slot along.
+        self.slot = None;
         let status = self.feed.status(self.shared.clock.now());
+        if !status.walking {
+            self.unpublished = None;
+        }
         self.status.send_if_modified(|shown| {
             let news = shown.status != status;
             shown.status = status;
@@ -213,6 +244,13 @@ impl Driver {
                 };
                 self.handle(Input::Ended { session: attempt, by });
             }
+            Done::Page { attempt, result, slot, share } => {
+                self.slot = slot;
+                self.unpublished = Some(share).filter(|_| result.is_ok());
+                let input = Input::Page { attempt, result };
+                self.log(&input);
+                self.handle(input);
+            }
             Done::Offered(batch) => {
                 self.offering = false;
                 self.handle(Input::Queued { batch });
@@ -237,10 +275,11 @@ impl Driver {
         self.feed.handle(self.shared.clock.now(), input);
     }
 
-    fn fetch_endpoint(&mut self, attempt: Attempt, resource: Resource) {
-        let account = Arc::clone(&self.account);
+    fn fetch_endpoint(&mut self, attempt: Attempt, resource: Resource, urgency: Urgency) {
+        let (account, held_back) = (Arc::clone(&self.account), self.held_back.clone());
         self.jobs.push(
             async move {
+                held_back.during(account.gate.pass(urgency)).await;
                 let result = account.heard(account.graph.endpoint(&resource).await);
                 Done::Input(Input::Endpoint { attempt, result })
             }
@@ -248,14 +287,16 @@ impl Driver {
         );
     }
 
-    fn fetch_page(&mut self, attempt: Attempt, from: PageFrom) {
+    fn fetch_page(&mut self, attempt: Attempt, from: PageFrom, urgency: Urgency) {
         let (account, shared, drive) = (Arc::clone(&self.account), Arc::clone(&self.shared), self.id.drive.clone());
+        let (held_back, slot) = (self.held_back.clone(), self.slot.take());
+        // The page before is published, or had nothing to publish.
+        self.unpublished = None;
         self.jobs.push(
             async move {
-                // The semaphore is never closed; without a permit the walk would only be less bounded.
-                let _walk = shared.walks.acquire().await.ok();
-                let result = account.heard(account.graph.page(&drive, &from).await);
-                Done::Input(Input::Page { attempt, result })
+                let (slot, mut share) = held_back.during(account.page_turn(&shared.walks, &from, urgency, slot)).await;
+                let result = account.heard(account.graph.page(&drive, &from, &mut share).await);
+                Done::Page { attempt, result, slot, share }
             }
             .boxed(),
         );
@@ -333,7 +374,7 @@ impl Driver {
         if self.offering {
             return;
         }
-        let Some((batch, events)) = self.offers.pop_front() else {
+        let Some(Offer { batch, events, share }) = self.offers.pop_front() else {
             return;
         };
         self.offering = true;
@@ -349,6 +390,7 @@ impl Driver {
                     inlet.put(&events, ticket)
                 });
                 futures_util::future::join_all(puts.collect::<Vec<_>>()).await;
+                drop(share);
                 Done::Offered(batch)
             }
             .boxed(),

@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use drivetap_core::feed::{SubscriptionSettings, Timing};
+use drivetap_core::feed::{SubscriptionSettings, Timing, Urgency};
 use drivetap_core::{Drive, FeedId, Remedy};
 use tokio::sync::mpsc;
 use tracing::warn;
@@ -60,6 +60,8 @@ async fn attempt(subscription: &SubscriptionSettings, account: &Account, store: 
     if let Some(drive) = store.drive(&account.name, resource).await.map_err(unavailable)? {
         return Ok(drive);
     }
+    // Without it there is no endpoint, and no signal is heard.
+    account.gate.pass(Urgency::Endpoint).await;
     let drive = account.heard(account.graph.drive(resource).await).map_err(|failure| (failure.code, failure.remedy))?;
     store.keep_drive(&account.name, resource, &drive).await.map_err(unavailable)?;
     Ok(drive)

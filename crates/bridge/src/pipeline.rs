@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use drivetap_core::feed::{SubscriptionSettings, Timing};
 use drivetap_core::{AccountName, Backoff, FeedId};
+use drivetap_graph::Walks;
 use drivetap_sink::{DeadLetterBox, Sink};
 use drivetap_transport::Transport;
 use tokio::sync::{Notify, watch};
@@ -13,13 +14,13 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
-use crate::account::Account;
+use crate::account::{Account, HeldBack};
 use crate::builder::PipelineBuilder;
 use crate::dispatch::{DeadLetterOffice, Dispatcher, Inlet};
 use crate::feeds::Feeds;
 use crate::report::{Report, SinkReport};
 use crate::shared::Shared;
-use crate::status::{FeedStatus, PipelineStatus, SinkState};
+use crate::status::{AccountStatus, FeedStatus, PipelineStatus, SinkState};
 
 /// Subscriptions on one side, sinks on the other.
 ///
@@ -51,7 +52,10 @@ impl Pipeline {
     /// A view of the pipeline that outlives it.
     #[must_use]
     pub fn handle(&self) -> Handle {
-        Handle { view: Arc::clone(&self.view), inlets: self.shared.inlets.clone() }
+        let mut accounts: Vec<_> = self.accounts.values().map(Arc::clone).collect();
+        accounts.sort_unstable_by(|a, b| a.name.cmp(&b.name));
+        let (inlets, walks) = (self.shared.inlets.clone(), Arc::clone(&self.shared.walks));
+        Handle { view: Arc::clone(&self.view), inlets, accounts, walks }
     }
 
     /// Runs until `shutdown` resolves, then drains for at most `deadline`: sessions are closed, what is published is delivered, cursors
@@ -130,7 +134,13 @@ pub enum RunError {
 #[derive(Default)]
 pub(crate) struct View {
     status: Mutex<PipelineStatus>,
-    feeds: Mutex<BTreeMap<FeedId, watch::Receiver<FeedStatus>>>,
+    feeds: Mutex<BTreeMap<FeedId, FeedView>>,
+}
+
+/// What is seen of a feed from outside.
+pub(crate) struct FeedView {
+    pub(crate) status: watch::Receiver<FeedStatus>,
+    pub(crate) held_back: HeldBack,
 }
 
 impl View {
@@ -138,8 +148,8 @@ impl View {
         act(&mut self.status.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
-    pub(crate) fn insert(&self, feed: FeedId, status: watch::Receiver<FeedStatus>) {
-        self.feeds.lock().unwrap_or_else(PoisonError::into_inner).insert(feed, status);
+    pub(crate) fn insert(&self, feed: FeedId, seen: FeedView) {
+        self.feeds.lock().unwrap_or_else(PoisonError::into_inner).insert(feed, seen);
     }
 
     pub(crate) fn remove(&self, feed: &FeedId) {
@@ -152,6 +162,8 @@ impl View {
 pub struct Handle {
     view: Arc<View>,
     inlets: Vec<Arc<Inlet>>,
+    accounts: Vec<Arc<Account>>,
+    walks: Arc<Walks>,
 }
 
 impl Handle {
@@ -160,7 +172,12 @@ impl Handle {
     pub fn status(&self) -> PipelineStatus {
         let mut status = self.view.status.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let feeds = self.view.feeds.lock().unwrap_or_else(PoisonError::into_inner);
-        status.feeds = feeds.values().map(|feed| feed.borrow().clone()).collect();
+        let seen = |feed: &FeedView| FeedStatus { held_back: feed.held_back.count(), ..feed.status.borrow().clone() };
+        status.feeds = feeds.values().map(seen).collect();
+        let account = |account: &Arc<Account>| AccountStatus { account: account.name.clone(), gate: account.gate.status() };
+        status.accounts = self.accounts.iter().map(account).collect();
+        status.walks = self.walks.under_way();
+        status.page_bytes = self.walks.bytes();
         status.sinks = self.inlets.iter().map(|inlet| inlet.status()).collect();
         status
     }

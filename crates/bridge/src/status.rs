@@ -1,5 +1,6 @@
-use drivetap_core::FeedId;
 use drivetap_core::feed::Status;
+use drivetap_core::{AccountName, FeedId};
+use drivetap_graph::GateStatus;
 
 use crate::report::Counts;
 
@@ -8,6 +9,12 @@ use crate::report::Counts;
 pub struct PipelineStatus {
     /// Whether shutdown has begun.
     pub draining: bool,
+    /// The accounts that are watched, by name.
+    pub accounts: Vec<AccountStatus>,
+    /// Walks that hold one of the 16 slots.
+    pub walks: usize,
+    /// What pages hold of the budget of 48 MiB, in bytes.
+    pub page_bytes: usize,
     /// The feeds that run.
     pub feeds: Vec<FeedStatus>,
     /// Subscriptions whose drive is not known yet, with the reason.
@@ -25,6 +32,15 @@ impl PipelineStatus {
     }
 }
 
+/// An account and its way to Graph.
+#[derive(Clone, Debug)]
+pub struct AccountStatus {
+    /// Which.
+    pub account: AccountName,
+    /// How many of its requests wait, and for how long Graph asked it to.
+    pub gate: GateStatus,
+}
+
 /// A feed and what it is doing.
 #[derive(Clone, Debug)]
 pub struct FeedStatus {
@@ -32,6 +48,8 @@ pub struct FeedStatus {
     pub feed: FeedId,
     /// What it says of itself.
     pub status: Status,
+    /// How many of its requests wait for their turn: for the account's gate, for one of the walks at once, for a share of the budget.
+    pub held_back: usize,
 }
 
 /// A sink and what it is doing.

@@ -1,5 +1,6 @@
 //! The pipeline on in-memory twins and paused time.
 
+mod gate;
 mod hostile;
 
 use std::sync::Arc;

@@ -39,6 +39,11 @@ fn describe() {
     describe_counter!("drivetap_feed_sequence", "The number of a feed's next change, as far as acknowledged");
     describe_counter!("drivetap_feed_resyncs_total", "How many times a drive was enumerated afresh");
     describe_gauge!("drivetap_ready", "1: not draining, and a session is open");
+    describe_gauge!("drivetap_gate_waiting_requests", "Requests of an account that wait for their turn");
+    describe_gauge!("drivetap_gate_shut_seconds", "For how much longer Graph asked the account to wait; 0: it did not");
+    describe_gauge!("drivetap_walks", "Walks under way, of 16 at once");
+    describe_gauge!("drivetap_page_bytes", "Bytes of pages from Graph on their way to the sinks, of 48 MiB");
+    describe_gauge!("drivetap_feed_held_back_requests", "Requests of a feed that wait for their turn");
     describe_gauge!("drivetap_feed_subscriptions", "Subscriptions of a feed");
     describe_gauge!("drivetap_feed_sessions", "Open socket.io sessions of a feed");
     describe_gauge!("drivetap_feed_held", "1: something stands in the way of the walk or of the state");
@@ -53,8 +58,16 @@ fn describe() {
 fn measure(status: &PipelineStatus, now: Timestamp) {
     gauge!("drivetap_ready").set(truth(status.is_ready()));
     gauge!("drivetap_unresolved_subscriptions").set(number(status.unresolved.len()));
+    gauge!("drivetap_walks").set(number(status.walks));
+    gauge!("drivetap_page_bytes").set(number(status.page_bytes));
+    for account in &status.accounts {
+        let labels = [("account", account.account.to_string())];
+        gauge!("drivetap_gate_waiting_requests", &labels).set(number(account.gate.waiting));
+        gauge!("drivetap_gate_shut_seconds", &labels).set(account.gate.shut_for.unwrap_or_default().as_secs_f64());
+    }
     for feed in &status.feeds {
         let labels = [("account", feed.feed.account.to_string()), ("drive", feed.feed.drive.to_string())];
+        gauge!("drivetap_feed_held_back_requests", &labels).set(number(feed.held_back));
         let feed = &feed.status;
         let up = feed.lanes.iter().filter(|lane| lane.state == LaneState::Up).count();
         gauge!("drivetap_feed_subscriptions", &labels).set(number(feed.lanes.len()));

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use drivetap_bridge::core::AccountName;
-use drivetap_bridge::graph::Graph;
+use drivetap_bridge::graph::{Graph, Quota};
 use drivetap_bridge::sink::{DeadLetterBox, Sink};
 use drivetap_bridge::transport::Transport;
 use drivetap_bridge::{MemoryStore, Pipeline, SinkSettings, Store};
@@ -14,8 +14,8 @@ use crate::env::Env;
 use crate::exit::{Failure, chain};
 use crate::run::Streams;
 
-/// Graph as each account sees it.
-type Graphs = Vec<(AccountName, Arc<dyn Graph>)>;
+/// Graph as each account sees it, and how much it may ask.
+type Graphs = Vec<(AccountName, Arc<dyn Graph>, Quota)>;
 
 /// The parts of a pipeline, made and not yet put together.
 pub(crate) struct Parts {
@@ -52,8 +52,8 @@ impl Parts {
             .store(store)
             .timing(config.network.timing.clone())
             .limits(config.network.limits.clone());
-        for (name, graph) in self.graphs {
-            builder = builder.account(name, graph);
+        for (name, graph, quota) in self.graphs {
+            builder = builder.account_behind(name, graph, quota);
         }
         for subscription in &config.subscriptions {
             builder = builder.subscription(subscription.account.clone(), subscription.settings.clone());
@@ -167,7 +167,7 @@ fn graphs(config: &Config, env: &Env) -> Result<Graphs, Failure> {
         };
         let client = GraphClient::new(settings.clone(), tokens).map_err(|error| Failure::config(chain(&error)))?;
         let client: Arc<dyn Graph> = Arc::new(client);
-        Ok((account.name.clone(), client))
+        Ok((account.name.clone(), client, account.quota))
     };
     config.accounts.iter().map(client).collect()
 }

@@ -3,12 +3,15 @@
 //! - [`Graph`] is the seam: one account's view, one attempt a call.
 //! - `GraphClient` (feature `reqwest`) is Graph over HTTPS; [`MemoryGraph`] is its twin in memory, for tests of what is built on top.
 //! - [`pages`] walks a drive's delta as a stream, for those who bring their own pipeline.
+//! - [`Gate`] lets an account's requests through in order and in measure; [`Walks`] bounds how many drives are walked at once, and what
+//!   their pages take. Both delay and nothing else.
 //! - [`TokenSource`] is where tokens come from: [`EnvToken`], [`FileToken`], [`CommandToken`], or a source of your own.
 //! - [`BaseUrl`] is the one place that a token is sent to.
 //!
-//! *Invariant:* nothing here retries or waits. A [`Failure`] says what helps; [`drivetap_core::Feed`] does it.
+//! *Invariant:* nothing here retries, and [`Graph`] waits for nothing but the answer. A [`Failure`] says what helps; [`drivetap_core::Feed`] does it.
 
 mod base_url;
+mod gate;
 #[cfg(feature = "reqwest")]
 mod http;
 mod memory;
@@ -19,6 +22,7 @@ use async_trait::async_trait;
 use drivetap_core::{Drive, DriveId, Endpoint, Failure, Page, PageFrom, Resource};
 
 pub use base_url::{BaseUrl, BaseUrlError, Cloud, ForeignLink, UnknownCloud};
+pub use gate::{Bucket, Empty, Gate, GateStatus, Quota, Share, Slot, TokenStore, Walks};
 #[cfg(feature = "reqwest")]
 pub use http::{ConfigError, GraphClient, GraphConfig, ProxySettings, ProxyUrlError};
 pub use memory::{Call, MemoryGraph};
@@ -40,9 +44,10 @@ pub trait Graph: Send + Sync {
     /// [`Failure`] says what the caller does next.
     async fn drive(&self, resource: &Resource) -> Result<Drive, Failure>;
 
-    /// `GET /drives/{id}/root/delta`: one page.
+    /// `GET /drives/{id}/root/delta`: one page. Its body is read as far as `share` allows, and held against it: who asked keeps the share
+    /// for as long as it keeps the page.
     ///
     /// # Errors
     /// [`Failure`] says what the caller does next.
-    async fn page(&self, drive: &DriveId, from: &PageFrom) -> Result<Page, Failure>;
+    async fn page(&self, drive: &DriveId, from: &PageFrom, share: &mut Share) -> Result<Page, Failure>;
 }

@@ -11,7 +11,7 @@ use drivetap_core::{
 };
 use serde_json::{Value, json};
 
-use crate::Graph;
+use crate::{Graph, Share};
 
 /// Graph in memory: drives that answer delta from a log, failures on demand, and a record of what was asked.
 ///
@@ -24,17 +24,17 @@ use crate::Graph;
 ///
 /// ```
 /// use drivetap_core::{DriveType, PageFrom, Resource};
-/// use drivetap_graph::{Call, Graph, MemoryGraph};
+/// use drivetap_graph::{Call, Graph, MemoryGraph, Share};
 /// use serde_json::json;
 ///
 /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
 /// let graph = MemoryGraph::new();
 /// let drive = graph.mount(&Resource::Me, "b!one", DriveType::Business);
-/// let latest = graph.page(&drive, &PageFrom::Latest).await?;
+/// let latest = graph.page(&drive, &PageFrom::Latest, &mut Share::alone()).await?;
 /// graph.upsert(&drive, "01A", json!({"name": "plan.docx"}));
 /// graph.delete(&drive, "01B");
 ///
-/// let page = graph.page(&drive, &PageFrom::Link(latest.end.link().clone())).await?;
+/// let page = graph.page(&drive, &PageFrom::Link(latest.end.link().clone()), &mut Share::alone()).await?;
 /// assert_eq!(page.items.iter().map(|item| (item.id(), item.is_deleted())).collect::<Vec<_>>(), [("01A", false), ("01B", true)]);
 /// assert_eq!(graph.calls().len(), 2);
 /// # Ok::<(), drivetap_core::Failure>(()) }).unwrap();
@@ -244,7 +244,7 @@ impl Graph for MemoryGraph {
         }
     }
 
-    async fn page(&self, drive: &DriveId, from: &PageFrom) -> Result<Page, Failure> {
+    async fn page(&self, drive: &DriveId, from: &PageFrom, _share: &mut Share) -> Result<Page, Failure> {
         self.asked(Call::Page(drive.clone(), from.clone())).await;
         let mut state = self.state();
         if let Some(failure) = state.page_failures.pop_front() {

@@ -1,7 +1,7 @@
 use drivetap_core::{DriveId, Failure, Page, PageEnd, PageFrom};
 use futures_util::stream::{self, Stream};
 
-use crate::Graph;
+use crate::{Graph, Share};
 
 /// A walk: the pages of a drive's delta from `from` on. It ends after the page that carries the `deltaLink`, which is where the next
 /// walk starts, or after the first failure.
@@ -34,7 +34,8 @@ pub fn pages<'a, G: Graph + ?Sized>(
         let Some(from) = from else {
             return Ok(None);
         };
-        let page = graph.page(drive, &from).await?;
+        // Whoever reads the stream holds one page.
+        let page = graph.page(drive, &from, &mut Share::alone()).await?;
         let next = match &page.end {
             PageEnd::Next(link) => Some(PageFrom::Link(link.clone())),
             PageEnd::Delta(_) => None,

@@ -6,7 +6,7 @@ use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use drivetap_core::{DriveId, DriveType, Failure, Link, Page, PageEnd, PageFrom, Remedy, Resource};
-use drivetap_graph::{Call, Graph, MemoryGraph, pages};
+use drivetap_graph::{Call, Graph, MemoryGraph, Share, pages};
 use futures_util::TryStreamExt;
 use serde_json::json;
 
@@ -52,7 +52,7 @@ async fn an_item_that_changes_during_a_walk_is_in_the_next_one() {
     for id in ["a", "b", "c", "d", "e"] {
         graph.upsert(&drive, id, json!({}));
     }
-    let first = graph.page(&drive, &PageFrom::Root).await.unwrap();
+    let first = graph.page(&drive, &PageFrom::Root, &mut Share::alone()).await.unwrap();
     let PageEnd::Next(next) = first.end else { panic!("there is more") };
     graph.upsert(&drive, "a", json!({"n": 2}));
     graph.delete(&drive, "d");
@@ -68,10 +68,10 @@ async fn an_expired_cursor_is_a_resync_from_a_location() {
     graph.upsert(&drive, "a", json!({}));
     graph.upsert(&drive, "b", json!({}));
     let (_, cursor) = walk(&graph, &drive, PageFrom::Root).await;
-    let midway = graph.page(&drive, &PageFrom::Root).await.unwrap().end.link().clone();
+    let midway = graph.page(&drive, &PageFrom::Root, &mut Share::alone()).await.unwrap().end.link().clone();
     graph.expire_cursors(&drive);
     for stale in [cursor, PageFrom::Link(midway)] {
-        let failure = graph.page(&drive, &stale).await.unwrap_err();
+        let failure = graph.page(&drive, &stale, &mut Share::alone()).await.unwrap_err();
         assert_eq!(failure.code, "resyncRequired");
         let Remedy::Resync { location: Some(location) } = failure.remedy else { panic!("{failure:?}") };
         let (all, fresh) = walk(&graph, &drive, PageFrom::Link(location)).await;
@@ -79,7 +79,7 @@ async fn an_expired_cursor_is_a_resync_from_a_location() {
         assert!(walk(&graph, &drive, fresh).await.0.is_empty());
     }
     let nonsense = PageFrom::Link(Link::new("/v1.0/drives/x/root/delta?token=x").unwrap());
-    let failure = graph.page(&drive, &nonsense).await.unwrap_err();
+    let failure = graph.page(&drive, &nonsense, &mut Share::alone()).await.unwrap_err();
     assert_eq!(failure.remedy, Remedy::Resync { location: None });
 }
 
@@ -94,7 +94,7 @@ async fn failures_come_in_order_answers_take_their_time_and_everything_asked_is_
     let started = tokio::time::Instant::now();
     assert_eq!(asked.endpoint(&Resource::Me).await, Err(Failure::retry("one")));
     assert_eq!(asked.drive(&Resource::Me).await, Err(Failure::retry("two")));
-    assert_eq!(asked.page(&drive, &PageFrom::Latest).await, Err(Failure::retry("three")));
+    assert_eq!(asked.page(&drive, &PageFrom::Latest, &mut Share::alone()).await, Err(Failure::retry("three")));
     let one = asked.endpoint(&Resource::Me).await.unwrap();
     let two = asked.endpoint(&Resource::Me).await.unwrap();
     assert_eq!(started.elapsed(), Duration::from_secs(25));

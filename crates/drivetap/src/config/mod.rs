@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use drivetap_bridge::core::AccountName;
 use drivetap_bridge::core::feed::SubscriptionSettings;
-use drivetap_bridge::graph::BaseUrl;
+use drivetap_bridge::graph::{BaseUrl, Quota};
 
 pub use self::network::{Network, TransportKind};
 pub use self::problem::ConfigError;
@@ -77,6 +77,9 @@ pub struct Account {
     pub name: AccountName,
     /// Where its token comes from.
     pub token: TokenFrom,
+    /// How many requests it may send: `requests_in_5_min`. Default 3,000, what Graph gives a user; less where other programs ask Graph
+    /// for the same one.
+    pub quota: Quota,
 }
 
 /// `token = { … }`.

@@ -1,11 +1,12 @@
 use std::collections::HashMap;
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::path::Path;
 use std::time::Duration;
 
 use drivetap_bridge::core::feed::{Emit, Start, SubscriptionSettings};
 use drivetap_bridge::core::{AccountName, NotificationHosts, Resource};
-use drivetap_bridge::graph::{BaseUrl, Cloud};
+use drivetap_bridge::graph::{BaseUrl, Cloud, Quota};
 use toml::de::DeTable;
 use tracing::Level;
 
@@ -130,8 +131,10 @@ fn account(name: &At<&str>, section: Section<'_>) -> Option<Account> {
     }
     let example = "{ env = \"DRIVETAP_TOKEN\" }, { file = \"…\" } or { command = [\"…\"] }";
     let token = section.required("token", section.section("token", format!("token of {}", section.name())), example);
+    let requests = section.integer::<u32>("requests_in_5_min", 10, 1_000_000);
     section.finish();
-    Some(Account { token: token_from(token?)?, name: parsed.ok()? })
+    let requests = requests.and_then(|at| NonZeroU32::new(at.value)).unwrap_or(Quota::GRAPH);
+    Some(Account { token: token_from(token?)?, name: parsed.ok()?, quota: Quota::in_five_minutes(requests) })
 }
 
 fn token_from(section: Section<'_>) -> Option<TokenFrom> {

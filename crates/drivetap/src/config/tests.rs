@@ -2,6 +2,7 @@ use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use drivetap_bridge::graph::Quota;
 use drivetap_bridge::{DeadLetters, Role};
 
 use super::*;
@@ -29,7 +30,10 @@ fn a_short_file_has_the_documented_defaults() {
     let config = read(GOOD).expect("valid");
     assert_eq!(config.graph.base_url.to_string(), "https://graph.microsoft.com/v1.0");
     assert_eq!(config.graph.notification_hosts, ["*.svc.ms"]);
-    assert_eq!(config.accounts, [Account { name: AccountName::default(), token: TokenFrom::Env("T".to_owned()) }]);
+    assert_eq!(
+        config.accounts,
+        [Account { name: AccountName::default(), token: TokenFrom::Env("T".to_owned()), quota: Quota::default() }]
+    );
     let [subscription] = &config.subscriptions[..] else { panic!("{:?}", config.subscriptions) };
     assert!(subscription.settings.emit.signals && subscription.settings.emit.changes);
     assert_eq!((config.state, config.admin), (None, None));
@@ -186,6 +190,8 @@ fn every_mistake_is_said_with_its_place() {
         "[network]\nbackoff_min = \"2m\"\n",
         &["d.toml:9:15: a back-off from 120s to 60s: the minimum must be above zero and at most the maximum"],
     );
+    let requests = "[account.b]\ntoken = { env = \"T\" }\nrequests_in_5_min = 9\n";
+    check(requests, &["d.toml:10:21: requests_in_5_min must be between 10 and 1000000"]);
     check("[network]\nmax_sessions = 0\n", &["d.toml:9:16: max_sessions must be between 1 and 65536"]);
     check(
         "[network]\ntransport = \"native\"\n",
@@ -381,6 +387,7 @@ mod schema {
             "[graph]\nbase_url = \"http://graph.example/v1.0\"\n",
             "[graph]\ncloud = \"moon\"\n",
             "[account.b]\n",
+            "[account.b]\ntoken = { env = \"A\" }\nrequests_in_5_min = 9\n",
             "[account.b]\ntoken = { login = \"x\" }\n",
             "[account.b]\ntoken = { env = \"A\", file = \"b\" }\n",
             "[account.\"a b\"]\ntoken = { env = \"T\" }\n",

@@ -3,6 +3,7 @@ use std::time::Duration;
 
 use drivetap_bridge::core::feed::{Emit, Start, SubscriptionSettings};
 use drivetap_bridge::core::{AccountName, Resource};
+use drivetap_bridge::graph::Quota;
 use drivetap_bridge::{MemoryStore, Role, SinkSettings};
 use drivetap_emulator::{Animation, Config as EmulatorConfig, Emulator, ME_DRIVE, StartError};
 
@@ -98,7 +99,11 @@ fn config(emulator: &Emulator, args: &Demo, streams: Streams) -> Result<Config, 
     let account = AccountName::default();
     Ok(Config {
         graph: GraphSection::at(emulator.base_url().parse().map_err(Failure::internal)?),
-        accounts: vec![Account { name: account.clone(), token: TokenFrom::Env("DRIVETAP_TOKEN".to_owned()) }],
+        accounts: vec![Account {
+            name: account.clone(),
+            token: TokenFrom::Env("DRIVETAP_TOKEN".to_owned()),
+            quota: Quota::default(),
+        }],
         subscriptions: vec![Subscription { account, settings }],
         state: None,
         sinks: vec![SinkConfig {

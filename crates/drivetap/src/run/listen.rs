@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use drivetap_bridge::core::feed::{Emit, Start, SubscriptionSettings};
 use drivetap_bridge::core::{AccountName, Remedy, Resource};
-use drivetap_bridge::graph::{BaseUrl, Graph};
+use drivetap_bridge::graph::{BaseUrl, Graph, Quota};
 use drivetap_bridge::sink::NotReady;
 use drivetap_bridge::{Handle, MemoryStore, Report, Role, SinkSettings};
 
@@ -75,7 +75,7 @@ impl Listening {
 /// Graph knows each resource and the sink is there, before anything is promised.
 async fn check(config: &Config, parts: &mut Parts) -> Result<(), Failure> {
     for subscription in &config.subscriptions {
-        let Some((_, graph)) = parts.graphs.iter().find(|(name, _)| *name == subscription.account) else {
+        let Some((_, graph, _)) = parts.graphs.iter().find(|(name, ..)| *name == subscription.account) else {
             continue;
         };
         look_up(&subscription.settings.resource, graph.as_ref(), config).await?;
@@ -148,7 +148,7 @@ fn connect(connection: Connection, env: &Env) -> Result<Config, Failure> {
     };
     Ok(Config {
         graph: GraphSection::at(base_url),
-        accounts: vec![Account { name: account.unwrap_or_default(), token }],
+        accounts: vec![Account { name: account.unwrap_or_default(), token, quota: Quota::default() }],
         subscriptions: Vec::new(),
         state: None,
         sinks: Vec::new(),

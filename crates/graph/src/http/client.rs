@@ -19,9 +19,9 @@ use super::config::{ConfigError, GraphConfig};
 use super::error::{Error, Refused, What};
 use super::pool::Pool;
 use super::retry_after;
-use crate::Graph;
 use crate::base_url::BaseUrl;
 use crate::token::{AccessToken, TokenError, TokenSource};
+use crate::{Graph, Share};
 
 const CLIENT_REQUEST_ID: HeaderName = HeaderName::from_static("client-request-id");
 const REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
@@ -34,7 +34,8 @@ const DELTA_EXCLUDE_PARENT: HeaderName = HeaderName::from_static("deltaexcludepa
 ///   sent once more.
 /// - The token goes to `base_url`'s origin, under its version prefix, and nowhere else: no redirect is followed, and a link is checked
 ///   when Graph sends it and again when it is used.
-/// - A body is read up to its limit: 256 KiB for an endpoint or a drive, 32 MiB for a page (both after decompression), 64 KiB of an error.
+/// - A body is read up to its limit: 256 KiB for an endpoint or a drive, what its share allows for a page (32 MiB at most; both after
+///   decompression), 64 KiB of an error. The time limit of the request goes on while a large page waits for its share.
 /// - After a 503 or a timeout the next request goes over a new connection.
 ///
 /// **Cancel safe:** a dropped future ends its request. Cheap to share: `Arc<GraphClient>`; many calls may run at once.
@@ -68,7 +69,6 @@ pub struct GraphClient {
 
 impl GraphClient {
     const SMALL: usize = 256 * 1024;
-    const PAGE: usize = 32 * 1024 * 1024;
     const ERROR: usize = 64 * 1024;
 
     /// A client that has connected to nothing yet. Needs rustls' process-wide crypto provider to be installed.
@@ -100,18 +100,18 @@ impl GraphClient {
         format!("{}{path_and_query}", self.base_url)
     }
 
-    async fn get(&self, what: What, url: &str) -> Result<Answer, Failed> {
+    async fn get(&self, what: What, url: &str, share: &mut Share) -> Result<Answer, Failed> {
         let token = self.tokens.token(None).await?;
-        match self.send(what, url, &token).await {
+        match self.send(what, url, &token, share).await {
             Err(refusal) if refusal.error.is_unauthorized() => {
                 let other = self.tokens.token(Some(&token)).await?;
-                if other == token { Err(refusal) } else { self.send(what, url, &other).await }
+                if other == token { Err(refusal) } else { self.send(what, url, &other, share).await }
             }
             outcome => outcome,
         }
     }
 
-    async fn send(&self, what: What, url: &str, token: &AccessToken) -> Result<Answer, Failed> {
+    async fn send(&self, what: What, url: &str, token: &AccessToken, share: &mut Share) -> Result<Answer, Failed> {
         let mut ids = Ids { client_request_id: Uuid::new_v4().to_string(), ..Ids::default() };
         let headers = self.headers(what, token, &ids.client_request_id)?;
         let lease = self.pool.lease();
@@ -122,7 +122,7 @@ impl GraphClient {
                 let status = response.status().as_u16();
                 let ms = started.elapsed().as_millis();
                 tracing::debug!(?what, status, ids.client_request_id, ids.request_id, ms, "Graph answered");
-                self.read(what, response).await
+                self.read(response, share).await
             }
             Err(error) => Err(Error::Network(error.without_url())),
         };
@@ -155,16 +155,12 @@ impl GraphClient {
         Ok(headers)
     }
 
-    async fn read(&self, what: What, response: Response) -> Result<(Vec<u8>, Option<Timestamp>), Error> {
+    async fn read(&self, response: Response, share: &mut Share) -> Result<(Vec<u8>, Option<Timestamp>), Error> {
         let date = header(response.headers(), &DATE).and_then(retry_after::http_date);
         if response.status() != StatusCode::OK {
             return Err(Error::Refused(self.refused(response, date).await));
         }
-        let limit = match what {
-            What::Endpoint | What::Drive => Self::SMALL,
-            What::Page => Self::PAGE,
-        };
-        Ok((body(response, limit).await?, date))
+        Ok((body(response, share).await?, date))
     }
 
     async fn refused(&self, response: Response, date: Option<Timestamp>) -> Refused {
@@ -180,7 +176,7 @@ impl GraphClient {
             codes: Vec::new(),
         };
         // An error's body says more where it can be read; where it cannot, the status is the error.
-        if let Ok(body) = body(response, Self::ERROR).await {
+        if let Ok(body) = body(response, &mut Share::own(Self::ERROR)).await {
             refused.codes = answer::codes(&body);
         }
         refused
@@ -191,7 +187,8 @@ impl GraphClient {
 impl Graph for GraphClient {
     async fn endpoint(&self, resource: &Resource) -> Result<Endpoint, Failure> {
         let ask = async {
-            let answer = self.get(What::Endpoint, &self.under_base(&resource.endpoint_path())).await?;
+            let answer =
+                self.get(What::Endpoint, &self.under_base(&resource.endpoint_path()), &mut Share::own(Self::SMALL)).await?;
             let subscription = Subscription::parse(&answer.body, &self.hosts).map_err(|fault| match fault {
                 SubscriptionError::NotAnObject => answer.useless(answer::not_json(&answer.body)),
                 fault => answer.useless(fault),
@@ -204,20 +201,20 @@ impl Graph for GraphClient {
     async fn drive(&self, resource: &Resource) -> Result<Drive, Failure> {
         let ask = async {
             let url = self.under_base(&format!("{}?$select=id,driveType", resource.drive_path()));
-            let answer = self.get(What::Drive, &url).await?;
+            let answer = self.get(What::Drive, &url, &mut Share::own(Self::SMALL)).await?;
             answer::drive(&answer.body).map_err(|fault| answer.useless(fault))
         };
         ask.await.map_err(|failed| failed.report(What::Drive))
     }
 
-    async fn page(&self, drive: &DriveId, from: &PageFrom) -> Result<Page, Failure> {
+    async fn page(&self, drive: &DriveId, from: &PageFrom, share: &mut Share) -> Result<Page, Failure> {
         let ask = async {
             let url = match from {
                 PageFrom::Latest => self.under_base(&format!("{}/delta?token=latest", drive.root_path())),
                 PageFrom::Root => self.under_base(&format!("{}/delta", drive.root_path())),
                 PageFrom::Link(stored) => self.base_url.at(stored).ok_or(Error::ForeignCursor)?,
             };
-            let answer = self.get(What::Page, &url).await?;
+            let answer = self.get(What::Page, &url, share).await?;
             answer::page(&answer.body, &self.base_url).map_err(|fault| answer.useless(fault))
         };
         ask.await.map_err(|failed| failed.report(What::Page))
@@ -293,18 +290,24 @@ fn header<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
     headers.get(name)?.to_str().ok()
 }
 
-/// The body, up to `limit` bytes after decompression; not a byte more is kept.
-async fn body(mut response: Response, limit: usize) -> Result<Vec<u8>, Error> {
+/// The body, as far as the share allows after decompression; not a byte more is kept.
+async fn body(mut response: Response, share: &mut Share) -> Result<Vec<u8>, Error> {
+    let most = share.most();
+    let too_large = || Error::from(AnswerFault::TooLarge(most));
     let announced = response.content_length().and_then(|n| usize::try_from(n).ok()).unwrap_or_default();
-    if announced > limit {
-        return Err(AnswerFault::TooLarge(limit).into());
+    if announced > most {
+        return Err(too_large());
     }
+    share.grow(announced).await;
     let mut body = Vec::with_capacity(announced);
     while let Some(chunk) = response.chunk().await.map_err(|error| Error::Network(error.without_url()))? {
-        if body.len() + chunk.len() > limit {
-            return Err(AnswerFault::TooLarge(limit).into());
+        let read = body.len() + chunk.len();
+        if read > most {
+            return Err(too_large());
         }
+        share.grow(read).await;
         body.extend_from_slice(&chunk);
     }
+    share.settle(body.len());
     Ok(body)
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use crate::support::{Reply, Seen, Server, TOKEN, client, install_ring};
 use axum::body::Body;
 use drivetap_core::{DriveId, DriveType, Failure, Item, Link, PageEnd, PageFrom, Remedy, Resource};
-use drivetap_graph::{AccessToken, ConfigError, Graph, GraphClient, GraphConfig, TokenError, TokenSource, pages};
+use drivetap_graph::{AccessToken, ConfigError, Graph, GraphClient, GraphConfig, Share, TokenError, TokenSource, pages};
 use futures_util::TryStreamExt;
 use futures_util::stream;
 use serde_json::json;
@@ -96,7 +96,7 @@ async fn a_walk_follows_its_links_byte_for_byte_and_ends_at_the_delta_link() {
     let ids: Vec<Vec<&str>> = walk.iter().map(|page| page.items.iter().map(Item::id).collect()).collect();
     assert_eq!(ids, [vec!["a"], vec![], vec!["b"]]);
     assert_eq!(walk[2].end, PageEnd::Delta(Link::new("/v1.0/drives/b!d/root/delta?token=end").unwrap()));
-    graph.page(&drive, &PageFrom::Latest).await.unwrap();
+    graph.page(&drive, &PageFrom::Latest, &mut Share::alone()).await.unwrap();
     let seen = server.seen();
     let lines: Vec<_> = seen.iter().map(|seen| seen.line.as_str()).collect();
     assert_eq!(
@@ -137,11 +137,11 @@ async fn a_link_to_elsewhere_is_an_error_and_never_followed() {
     .await;
     let (graph, drive) = (server.client(), drive_id().await);
     for _ in 0..2 {
-        let failure = graph.page(&drive, &PageFrom::Root).await.unwrap_err();
+        let failure = graph.page(&drive, &PageFrom::Root, &mut Share::alone()).await.unwrap_err();
         assert_eq!(failure, retry("a link of the delta page leads to another origin than base_url's"));
     }
     let stored = PageFrom::Link(Link::new("/beta/drives/d/root/delta?token=x").unwrap());
-    let failure = graph.page(&drive, &stored).await.unwrap_err();
+    let failure = graph.page(&drive, &stored, &mut Share::alone()).await.unwrap_err();
     assert_eq!(failure, slowly("the stored cursor is not under base_url's version prefix, so it is not used"));
     assert_eq!((server.seen().len(), elsewhere.seen().len()), (2, 0));
 }
@@ -151,7 +151,7 @@ async fn every_spelling_of_410_is_a_resync_from_a_location_on_graph_or_from_none
     let drive = drive_id().await;
     let check = async |reply: fn(&Seen) -> Reply, code: &str, location: Option<&str>| {
         let server = Server::start(move |seen, _| reply(seen)).await;
-        let failure = server.client().page(&drive, &PageFrom::Root).await.unwrap_err();
+        let failure = server.client().page(&drive, &PageFrom::Root, &mut Share::alone()).await.unwrap_err();
         let location = location.map(|link| Link::new(link).unwrap());
         assert_eq!(failure, Failure { remedy: Remedy::Resync { location }, code: code.to_owned() });
     };
@@ -239,7 +239,7 @@ async fn an_answer_that_is_none_is_a_failure_in_clear_words() {
     check(|| Reply::new(500, &[], endless()), retry("HTTP 500")).await;
 
     let server = Server::start(|_, _| Reply::ok(endless())).await;
-    let failure = server.client().page(&drive_id().await, &PageFrom::Root).await.unwrap_err();
+    let failure = server.client().page(&drive_id().await, &PageFrom::Root, &mut Share::alone()).await.unwrap_err();
     assert_eq!(failure, retry(&format!("the answer is larger than {page_limit} bytes")));
 }
 

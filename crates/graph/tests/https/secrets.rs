@@ -8,7 +8,7 @@ use crate::network::ca_and_server;
 use crate::support::{Reply, Server, TOKEN, client, install_ring};
 use axum::http::Version;
 use drivetap_core::{Link, PageFrom, Resource};
-use drivetap_graph::{CommandToken, Graph, GraphClient, GraphConfig, ProxySettings};
+use drivetap_graph::{CommandToken, Graph, GraphClient, GraphConfig, ProxySettings, Share};
 use tracing_subscriber::fmt::MakeWriter;
 
 #[derive(Clone, Default)]
@@ -72,14 +72,14 @@ async fn no_log_line_error_or_debug_print_holds_a_token_a_url_or_a_body() {
         let other = Server::start(|_, _| Reply::ok(r#"{"id":"b!d","driveType":"business"}"#)).await;
         other.client().drive(&Resource::Me).await.unwrap().id
     };
-    note(graph.page(&drive, &PageFrom::Latest).await.unwrap_err().code);
-    note(graph.page(&drive, &PageFrom::Root).await.unwrap_err().code);
+    note(graph.page(&drive, &PageFrom::Latest, &mut Share::alone()).await.unwrap_err().code);
+    note(graph.page(&drive, &PageFrom::Root, &mut Share::alone()).await.unwrap_err().code);
     for _ in 6..11 {
         note(format!("{:?}", graph.drive(&Resource::Me).await));
     }
     // The link is in the request line this time.
     let link = Link::new("/v1.0/x?token=delta-secret").unwrap();
-    note(graph.page(&drive, &PageFrom::Link(link)).await.unwrap_err().code);
+    note(graph.page(&drive, &PageFrom::Link(link), &mut Share::alone()).await.unwrap_err().code);
     assert_eq!(server.seen().len(), 12);
     assert!(server.seen()[11].line.contains("delta-secret"));
 
@@ -89,7 +89,7 @@ async fn no_log_line_error_or_debug_print_holds_a_token_a_url_or_a_body() {
     let base_url = format!("https://localhost:{}/v1.0", h2.addr.port()).parse().unwrap();
     let over_h2 = client(GraphConfig { base_url, ca_pem: Some(ca), ..GraphConfig::default() });
     let link = Link::new("/v1.0/x?token=delta-secret").unwrap();
-    note(over_h2.page(&drive, &PageFrom::Link(link)).await.unwrap_err().code);
+    note(over_h2.page(&drive, &PageFrom::Link(link), &mut Share::alone()).await.unwrap_err().code);
     assert_eq!(h2.seen()[0].version, Version::HTTP_2);
 
     // A proxy with a password that nobody listens behind, and a command that prints a secret and fails.

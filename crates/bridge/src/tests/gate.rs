@@ -1,0 +1,154 @@
+//! What the feeds of an account, and of a process, share.
+
+use drivetap_graph::Call;
+
+use super::*;
+
+fn busy(after: u64) -> Failure {
+    Failure { remedy: Remedy::Retry { after: Some(Duration::from_secs(after)) }, code: "activityLimitReached".to_owned() }
+}
+
+fn drives(graph: &MemoryGraph, count: usize) -> Vec<(Resource, DriveId)> {
+    let mount = |n| {
+        let resource: Resource = format!("drive:b!{n}").parse().unwrap();
+        let drive = graph.mount(&resource, &format!("b!{n}"), DriveType::Business);
+        (resource, drive)
+    };
+    (0..count).map(mount).collect()
+}
+
+fn changes_of(resource: &Resource, start: Start) -> SubscriptionSettings {
+    SubscriptionSettings { resource: resource.clone(), emit: Emit { signals: false, changes: true }, start }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_graph_asks_of_one_feed_holds_all_feeds_of_the_account_and_no_other() {
+    let (graph, elsewhere) = (MemoryGraph::new(), MemoryGraph::new());
+    let mounted = drives(&graph, 3);
+    let drive = mounted[0].1.clone();
+    elsewhere.mount(&Resource::Me, "b!elsewhere", DriveType::Business);
+    let other: AccountName = "other".parse().unwrap();
+    let mut world = World::start(graph.clone(), drive, Arc::default(), |mut builder| {
+        for (resource, _) in &mounted {
+            builder = builder.subscription(AccountName::default(), watch(&resource.to_string()));
+        }
+        builder.account(other.clone(), Arc::new(elsewhere.clone())).subscription(other, watch("me"))
+    });
+    let mut peers = Vec::new();
+    for _ in 0..4 {
+        peers.push(world.connect().await);
+    }
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    // The next page that anyone asks for is refused; then every feed of both accounts has a reason to ask.
+    let _ = (graph.take_calls(), elsewhere.take_calls());
+    graph.fail_page(busy(90));
+    for peer in &peers {
+        peer.notify(&tap());
+    }
+    tokio::time::sleep(Duration::from_secs(80)).await;
+    let asked = graph.take_calls();
+    assert!((1..=3).contains(&asked.len()), "only what was on its way already: {asked:?}");
+    assert!(elsewhere.take_calls().len() > 1, "the other account goes on");
+    let status = world.handle.status();
+    let shut: Vec<_> = status.accounts.iter().map(|account| account.gate.shut_for.is_some()).collect();
+    assert_eq!(shut, [true, false]);
+    assert_eq!(status.feeds.iter().filter(|feed| feed.held_back > 0).count(), status.accounts[0].gate.waiting);
+    tokio::time::sleep(Duration::from_secs(20)).await;
+    let asked = graph.take_calls();
+    let pages = mounted.iter().filter(|(_, drive)| asked.iter().any(|call| matches!(call, Call::Page(of, _) if of == drive)));
+    assert_eq!(pages.count(), 3, "then all of them are asked for: {asked:?}");
+    world.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_look_up_waits_for_the_gate_too() {
+    let graph = MemoryGraph::new();
+    let mounted = drives(&graph, 2);
+    graph.fail_drive(busy(60));
+    let drive = mounted[0].1.clone();
+    let begun = Instant::now();
+    let mut world = World::start(graph.clone(), drive, Arc::default(), |mut builder| {
+        for (resource, _) in &mounted {
+            builder = builder.subscription(AccountName::default(), watch(&resource.to_string()));
+        }
+        builder
+    });
+    tokio::time::sleep(Duration::from_secs(59)).await;
+    assert!(graph.calls().len() <= 2, "{:?}", graph.calls());
+    let _one = world.connect().await;
+    assert!(begun.elapsed() >= Duration::from_secs(60), "{:?}", begun.elapsed());
+    let _two = world.connect().await;
+    world.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn sixteen_walks_at_once_in_the_process() {
+    let graph = MemoryGraph::new();
+    graph.set_delay(Duration::from_secs(1));
+    let mounted = drives(&graph, 40);
+    for (_, drive) in &mounted {
+        for n in 0..401 {
+            graph.upsert(drive, &format!("item-{n}"), json!({"name": "x"}));
+        }
+    }
+    let drive = mounted[0].1.clone();
+    let world = World::start(graph.clone(), drive, Arc::default(), |mut builder| {
+        for (resource, _) in &mounted {
+            builder = builder.subscription(AccountName::default(), changes_of(resource, Start::Beginning));
+        }
+        builder
+    });
+    // Look-ups take a second; then walks of three pages, a second each.
+    let mut most = 0;
+    let mut begun = Vec::new();
+    for _ in 0..100 {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        most = most.max(world.handle.status().walks);
+        let roots = |call: &Call| matches!(call, Call::Page(_, drivetap_core::PageFrom::Root));
+        begun.push(graph.calls().iter().filter(|call| roots(call)).count());
+    }
+    assert_eq!(most, 16);
+    assert!(begun.contains(&16) && begun.contains(&32) && begun.contains(&40), "a walk that began goes on to its end: {begun:?}");
+    assert!(!begun.iter().any(|n| (17..32).contains(n)), "{begun:?}");
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert_eq!(world.changes().len(), 40 * 401);
+    let status = world.handle.status();
+    assert_eq!((status.walks, status.page_bytes), (0, 0), "nothing is kept when nothing is done");
+    drop(world);
+}
+
+#[tokio::test(start_paused = true)]
+async fn walks_that_wait_for_a_sink_let_a_new_feed_find_its_place() {
+    let graph = MemoryGraph::new();
+    let mounted = drives(&graph, 64);
+    for (_, drive) in &mounted {
+        for n in 0..400 {
+            graph.upsert(drive, &format!("item-{n}"), json!({"name": "x".repeat(2_000)}));
+        }
+    }
+    graph.mount(&"drive:b!new".parse().unwrap(), "b!new", DriveType::Business);
+    let drive = mounted[0].1.clone();
+    let mut world = World::start(graph.clone(), drive, Arc::default(), |mut builder| {
+        for (resource, _) in &mounted {
+            builder = builder.subscription(AccountName::default(), changes_of(resource, Start::Beginning));
+        }
+        builder.subscription(AccountName::default(), watch("drive:b!new"))
+    });
+    world.place.cut();
+    let _new = world.connect().await;
+    tokio::time::sleep(Duration::from_secs(3600)).await;
+    let status = world.handle.status();
+    assert_eq!(status.page_bytes, drivetap_graph::Walks::BUDGET, "everything that may be held is held");
+    let asked = graph.calls().len();
+    tokio::time::sleep(Duration::from_secs(3600)).await;
+    assert_eq!(
+        graph.calls().iter().skip(asked).filter(|call| matches!(call, Call::Page(..))).count(),
+        0,
+        "and Graph is left alone"
+    );
+    world.place.mend();
+    tokio::time::sleep(Duration::from_secs(600)).await;
+    assert_eq!(world.changes().len(), 64 * 400);
+    assert_eq!(world.handle.status().page_bytes, 0);
+    world.stop().await;
+}
