@@ -5,11 +5,12 @@ use std::io::{self, Write};
 use std::sync::OnceLock;
 
 use drivetap_bridge::core::escape::{for_json, for_text};
-use tracing::Level;
 use tracing::level_filters::LevelFilter;
-use tracing_subscriber::filter::{EnvFilter, filter_fn};
+use tracing::subscriber::Interest;
+use tracing::{Level, Metadata, Subscriber, span};
+use tracing_subscriber::filter::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
-use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::layer::{Context, SubscriberExt as _};
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{Layer, Registry};
 
@@ -45,7 +46,7 @@ pub fn say(message: &str) {
     escape::to_stderr(message);
 }
 
-type Shown = Box<dyn tracing::Subscriber + Send + Sync>;
+type Shown = Box<dyn Subscriber + Send + Sync>;
 
 fn subscriber<W>(log: Log, env: &Env, out: W) -> Result<Shown, Failure>
 where
@@ -56,9 +57,6 @@ where
             .map_err(|error| Failure::config(format_args!("RUST_LOG in the environment is no filter: {error}")))?,
         None => EnvFilter::new(format!("warn,drivetap={}", log.level.as_str().to_ascii_lowercase())),
     };
-    // By `Layer::with_filter` and not as layers of their own, so that the one cannot let through what the other holds back.
-    let capped = filter_fn(|metadata| *metadata.level() <= Level::INFO || is_ours(metadata.target()))
-        .with_max_level_hint(LevelFilter::TRACE);
     let writer = Escaping { out, escape: if log.format == LogFormat::Json { for_json } else { for_text } };
     // Colours would be escaped as well.
     let lines = tracing_subscriber::fmt::layer().with_ansi(false).with_writer(writer);
@@ -66,7 +64,54 @@ where
         LogFormat::Text => lines.boxed(),
         LogFormat::Json => lines.json().flatten_event(true).with_current_span(false).boxed(),
     };
-    Ok(Box::new(Registry::default().with(lines.with_filter(capped).with_filter(filter))))
+    Ok(Box::new(Registry::default().with(lines).with(Capped(filter))))
+}
+
+/// The filter, and the cap that no filter lifts.
+///
+/// It is a layer of its own. As `Layer::with_filter`, a record of the `log` crate that it refuses would take the next line of the same
+/// thread with it: such a record is asked about and never sent, and what was decided about it is left behind for the one that is.
+struct Capped(EnvFilter);
+
+impl Capped {
+    fn lets_through(metadata: &Metadata<'_>) -> bool {
+        *metadata.level() <= Level::INFO || is_ours(metadata.target())
+    }
+}
+
+impl<S: Subscriber> Layer<S> for Capped {
+    fn register_callsite(&self, metadata: &'static Metadata<'static>) -> Interest {
+        if Self::lets_through(metadata) { Layer::<S>::register_callsite(&self.0, metadata) } else { Interest::never() }
+    }
+
+    fn enabled(&self, metadata: &Metadata<'_>, context: Context<'_, S>) -> bool {
+        Self::lets_through(metadata) && self.0.enabled(metadata, context)
+    }
+
+    fn max_level_hint(&self) -> Option<LevelFilter> {
+        self.0.max_level_hint()
+    }
+
+    // For directives that ask for a span.
+    fn on_new_span(&self, attributes: &span::Attributes<'_>, id: &span::Id, context: Context<'_, S>) {
+        self.0.on_new_span(attributes, id, context);
+    }
+
+    fn on_record(&self, id: &span::Id, values: &span::Record<'_>, context: Context<'_, S>) {
+        self.0.on_record(id, values, context);
+    }
+
+    fn on_enter(&self, id: &span::Id, context: Context<'_, S>) {
+        self.0.on_enter(id, context);
+    }
+
+    fn on_exit(&self, id: &span::Id, context: Context<'_, S>) {
+        self.0.on_exit(id, context);
+    }
+
+    fn on_close(&self, id: span::Id, context: Context<'_, S>) {
+        self.0.on_close(id, context);
+    }
 }
 
 // `drivetap`, `drivetap_bridge`, …
@@ -169,6 +214,21 @@ mod tests {
             assert!(shown.iter().all(|word| text.contains(word)), "{rust_log:?}: {text}");
             assert!(!hidden.iter().any(|word| text.contains(word)), "{rust_log:?}: {text}");
         }
+    }
+
+    #[test]
+    fn a_record_that_is_refused_takes_no_other_line_with_it() {
+        use tracing_log::log;
+
+        let _ = tracing_log::LogTracer::init_with_filter(log::LevelFilter::Info);
+        let line = || tracing::warn!("ours");
+        // Twice, because the filter remembers the line's place from its first time on.
+        let text = logged(Log::default(), None, || {
+            line();
+            log::info!(target: "rdkafka", "theirs");
+            line();
+        });
+        assert_eq!((text.matches("ours").count(), text.matches("theirs").count()), (2, 0), "{text}");
     }
 
     #[test]
