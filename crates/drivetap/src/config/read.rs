@@ -1,6 +1,7 @@
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
+use std::ops::Range;
 use std::path::Path;
 use std::time::Duration;
 
@@ -19,9 +20,15 @@ use crate::env::Env;
 pub(super) fn config(text: &str, dir: &Path, env: &Env, purpose: Purpose) -> Result<Config, Problems> {
     let problems = Problems::default();
     let (document, errors) = DeTable::parse_recoverable(text);
+    let mut header: Option<Range<usize>> = None;
     for error in &errors {
         match error.span() {
+            // The second table of a name is read into the first: its own keys look like repeats, and are none.
+            Some(span) if header.as_ref().is_some_and(|header| is_in_table(text, header, &span)) => {}
             Some(span) if error.message() == "duplicate key" => {
+                if line_before(text, &span).trim_start().starts_with('[') {
+                    header = Some(span.clone());
+                }
                 problems.at(&span, format!("{} is there twice", text.get(span.clone()).unwrap_or_default()));
             }
             Some(span) => problems.at(&span, format!("not TOML: {}", error.message())),
@@ -38,6 +45,16 @@ pub(super) fn config(text: &str, dir: &Path, env: &Env, purpose: Purpose) -> Res
         Some(config) if problems.is_empty() => Ok(config),
         _ => Err(problems),
     }
+}
+
+fn line_before<'t>(text: &'t str, span: &Range<usize>) -> &'t str {
+    text.get(..span.start).and_then(|before| before.rsplit('\n').next()).unwrap_or_default()
+}
+
+/// Whether no other table begins between the header and what follows it.
+fn is_in_table(text: &str, header: &Range<usize>, span: &Range<usize>) -> bool {
+    let between = text.get(header.end..span.start);
+    between.is_some_and(|between| !between.lines().skip(1).any(|line| line.trim_start().starts_with('[')))
 }
 
 fn whole(root: Section<'_>, env: &Env, purpose: Purpose, problems: &Problems) -> Option<Config> {

@@ -113,18 +113,19 @@ fn kafka(section: &Section<'_>, _: &At<&str>, letter_topic: Option<&At<&str>>) -
     let topic = section.required("topic", section.text("topic"), "\"drive-events\"");
     let mode = section.word("mode", &[("binary", Mode::Binary), ("structured", Mode::Structured)]);
     let keys = section.section("librdkafka", format!("{} librdkafka", section.name())).map(|s| s.pairs()).unwrap_or_default();
-    let (servers, topic) = (servers?, topic?);
 
-    let mut config = KafkaConfig::new(servers.value, topic.value);
+    // What is missing is said; it is no reason not to look at the rest.
+    let value = |at: &Option<At<&str>>, instead: &str| at.as_ref().map_or(instead, |at| at.value).to_owned();
+    let mut config = KafkaConfig::new(value(&servers, "localhost:9092"), value(&topic, "drive-events"));
     config.dead_letter_topic = letter_topic.map(|at| at.value.to_owned());
     mode.into_iter().for_each(|at| config.mode = at.value);
     config.librdkafka = keys.iter().map(|(key, value)| (key.value.clone(), value.clone())).collect();
     match KafkaSink::new(config.clone()) {
-        Ok(_) => Some((SinkKind::Kafka(config), Role::Durable)),
+        Ok(_) => servers.and(topic).map(|_| (SinkKind::Kafka(config), Role::Durable)),
         Err(error) => {
             let place = match &error {
-                InvalidConfig::NoServers => Some(&servers.span),
-                InvalidConfig::Topic(_) => Some(&topic.span),
+                InvalidConfig::NoServers => servers.as_ref().map(|at| &at.span),
+                InvalidConfig::Topic(_) => topic.as_ref().map(|at| &at.span),
                 InvalidConfig::DeadLetterTopic { .. } => letter_topic.map(|at| &at.span),
                 InvalidConfig::UnknownKey(key) | InvalidConfig::Value { key, .. } | InvalidConfig::Reserved { key, .. } => {
                     keys.iter().find(|(at, _)| at.value == *key).map(|(at, _)| &at.span)
@@ -153,15 +154,20 @@ fn redis(section: &Section<'_>, _: &At<&str>, env: &Env) -> Made {
     let username = section.text("username");
     let password = secret(section, "password", env);
     let ca = section.contents("ca_file");
-    let url = url?;
 
-    let named = channel.as_ref().map(|at| at.value).or(url.value.channel()).map(str::to_owned);
-    let named = section.required("channel", named, "\"drive-events\"")?;
-    if named.is_empty() {
-        section.problem("channel is empty");
+    let in_url = url.as_ref().and_then(|at| at.value.channel());
+    let named = channel.as_ref().map(|at| at.value).or(in_url).map(str::to_owned);
+    // A url that cannot be read may name the channel all the same.
+    let unreadable = url.is_none() && section.text("url").is_some_and(|at| at.value.contains("channel="));
+    let named = if unreadable { named } else { section.required("channel", named, "\"drive-events\"") };
+    if named.as_ref().is_some_and(String::is_empty) {
+        match &channel {
+            Some(at) => section.problem_at(at, "channel is empty"),
+            None => section.problem("channel is empty"),
+        }
         return None;
     }
-    let mut config = RedisConfig::new(url.value, named);
+    let mut config = RedisConfig::new(url?.value, named?);
     config.username = username.map(|at| at.value.to_owned());
     config.password = password;
     config.ca_pem = ca.map(|at| at.value);

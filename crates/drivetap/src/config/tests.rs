@@ -120,7 +120,7 @@ fn every_mistake_is_said_with_its_place() {
     check("[sink.a]\ntype = \"stdio\"\n", &["d.toml:9:8: type is \"stdio\", which is none of: stdout, kafka, redis"]);
     check("[sink.a]\ntopic = \"t\"\n", &["d.toml:8:7: [sink.a] has no type: write type = \"stdout\", \"kafka\" or \"redis\""]);
     // Twice.
-    check("[sink.console]\ntype = \"stdout\"\n", &["d.toml:8:7: console is there twice", "d.toml:9:1: type is there twice"]);
+    check("[sink.console]\ntype = \"stdout\"\n", &["d.toml:8:7: console is there twice"]);
     check("[sink.more]\ntype = \"stdout\"\n", &["d.toml:8:7: [sink.console] writes to standard output already"]);
     check("[[subscription]]\nresource = \"me\"\n", &["d.toml:9:12: me is there twice in the account \"default\""]);
     check(
@@ -235,6 +235,12 @@ fn every_mistake_is_said_with_its_place() {
         "[[subscription]]\nresource = \"group:g\"\nstart = \"now\"\n",
         &["d.toml:10:9: start is \"now\", which is none of: latest, beginning"],
     );
+    // Twice: one mistake, said once.
+    check("[log]\nlevel = \"info\"\n\n  [log]\n  level = \"warn\"\n", &["d.toml:11:4: log is there twice"]);
+    check(
+        "[sink.console]\ntype = \"stdout\"\nformat = \"json\"\n[log]\nlevel = \"info\"\nlevel = \"warn\"\n",
+        &["d.toml:8:7: console is there twice", "d.toml:13:1: level is there twice"],
+    );
     // Not TOML at all.
     check("[log\n", &["d.toml:8:5: not TOML: unclosed table, expected `]`"]);
     assert_eq!(wrong.take().join("\n\n"), "");
@@ -296,6 +302,29 @@ fn every_mistake_in_a_sink_is_said_with_its_place() {
     check(
         "[sink.r]\ntype = \"redis\"\nurl = \"redis://h:1\"\nchannel = \"c\"\npassword = { env = \"NOT_SET\" }\n",
         &["d.toml:12:20: password: the environment variable NOT_SET is not set"],
+    );
+    // What the rest of a section lacks does not wait until its first mistake is mended.
+    check(
+        "[sink.r]\ntype = \"redis\"\nurl = \"http://:hunter2@h:1\"\n",
+        &[
+            "d.toml:8:7: [sink.r] has no channel: write channel = \"drive-events\"",
+            "d.toml:10:7: url: the scheme is redis:// or, for TLS, rediss://",
+        ],
+    );
+    check(
+        "[sink.r]\ntype = \"redis\"\nurl = \"http://h:1?channel=c\"\n",
+        &["d.toml:10:7: url: the scheme is redis:// or, for TLS, rediss://"],
+    );
+    check(
+        "[sink.r]\ntype = \"redis\"\nchannel = \"\"\n",
+        &["d.toml:8:7: [sink.r] has no url: write url = \"redis://127.0.0.1:6379\"", "d.toml:10:11: channel is empty"],
+    );
+    check(
+        "[sink.k]\ntype = \"kafka\"\ntopic = \"a b\"\n",
+        &[
+            "d.toml:8:7: [sink.k] has no bootstrap_servers: write bootstrap_servers = \"localhost:9092\"",
+            "d.toml:10:9: topic `a b` is not a name that Kafka takes: 1 to 249 of a-z A-Z 0-9 . _ -, and neither `.` nor `..`",
+        ],
     );
     check(
         "[sink.\"a b\"]\ntype = \"redis\"\nurl = \"redis://h:1\"\nchannel = \"c\"\n",
