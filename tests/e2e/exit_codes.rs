@@ -39,7 +39,11 @@ async fn a_graph_or_a_sink_that_cannot_be_reached_is_69_where_it_is_needed_and_r
         let ended = scene.drivetap(&["listen", "me", "--base-url", &real, "--sink", &sink]).end().await;
         ended.assert(69, &[]);
         assert!(ended.stderr.iter().any(|line| line.contains(&nobody.to_string())), "{sink}: {ended:#?}");
+        let raw = |line: &String| line.contains("librdkafka") || line.contains("ERROR");
+        assert!(!ended.stderr.iter().any(raw), "one readable reason is enough: {ended:#?}");
     }
+    let ended = scene.drivetap(&["listen", "drive:nope", "--base-url", &real]).end().await;
+    ended.assert(69, &["shows no drive for drive:nope: itemNotFound (the id is wrong, or this account may not see it)"]);
 
     let file = scene.path("away.toml");
     std::fs::write(&file, config(&graph, ME_TO_STDOUT)).unwrap();
@@ -67,7 +71,10 @@ async fn a_sign_in_that_is_needed_is_77_in_clear_words() {
             (&[("DRIVETAP_TOKEN", TOKEN)], "InvalidAuthenticationToken"),
         ] {
             let ended = Program::drivetap(args, env).end().await;
-            ended.assert(77, &[said]);
+            ended.assert(77, &[said, "put a delegated access token with Files.Read into DRIVETAP_TOKEN"]);
+            if args[0] == "run" {
+                assert_eq!(ended.drained()["delivered"], 0, "{ended:#?}");
+            }
             assert!(ended.stdout.is_empty(), "{ended:#?}");
         }
     }

@@ -114,8 +114,7 @@ impl Pipeline {
             dispatchers.shutdown().await;
         }
         outcome?;
-        let report = |inlet: &Arc<Inlet>| SinkReport { name: inlet.settings().name.clone(), counts: inlet.final_counts() };
-        Ok(Report { sinks: feeds.shared.inlets.iter().map(report).collect() })
+        Ok(report(&feeds.shared.inlets))
     }
 }
 
@@ -181,6 +180,18 @@ impl Handle {
         status.sinks = self.inlets.iter().map(|inlet| inlet.status()).collect();
         status
     }
+
+    /// What became of every event, however the pipeline ended: after [`Pipeline::run`] these are the last counts, before that an event
+    /// on its way counts as abandoned.
+    #[must_use]
+    pub fn report(&self) -> Report {
+        report(&self.inlets)
+    }
+}
+
+fn report(inlets: &[Arc<Inlet>]) -> Report {
+    let of = |inlet: &Arc<Inlet>| SinkReport { name: inlet.settings().name.clone(), counts: inlet.final_counts() };
+    Report { sinks: inlets.iter().map(of).collect() }
 }
 
 /// What holds a sink is a person's to mend, so it is looked at again soon after: never more often than the back-off, never less than

@@ -7,7 +7,8 @@ use drivetap_bridge::core::AccountName;
 use drivetap_bridge::graph::{Graph, Quota};
 use drivetap_bridge::sink::{DeadLetterBox, Sink};
 use drivetap_bridge::transport::Transport;
-use drivetap_bridge::{MemoryStore, Pipeline, SinkSettings, Store};
+use drivetap_bridge::{MemoryStore, Pipeline, Role, SinkSettings, Store};
+use tracing::warn;
 
 use crate::config::{Config, Network, SinkConfig, SinkKind, TransportKind};
 use crate::env::Env;
@@ -23,6 +24,8 @@ pub(crate) struct Parts {
     pub(crate) sinks: Vec<(SinkSettings, Box<dyn Sink>)>,
     letter_boxes: Vec<(String, Box<dyn DeadLetterBox>)>,
     pub(crate) stdout: Option<StdoutClosed>,
+    /// Which of the sinks writes there.
+    on_stdout: Option<usize>,
 }
 
 /// Tells when the reader of standard output has gone away.
@@ -35,7 +38,8 @@ pub(crate) type StdoutClosed = std::convert::Infallible;
 impl Parts {
     /// Makes Graph as each account sees it, and the sinks. Connects to nothing.
     pub(crate) fn new(config: &Config, sinks: Vec<SinkConfig>, env: &Env, streams: Streams) -> Result<Self, Failure> {
-        let mut parts = Self { graphs: graphs(config, env)?, sinks: Vec::new(), letter_boxes: Vec::new(), stdout: None };
+        let mut parts =
+            Self { graphs: graphs(config, env)?, sinks: Vec::new(), letter_boxes: Vec::new(), stdout: None, on_stdout: None };
         for SinkConfig { settings, kind } in sinks {
             if let Some(letter_box) = letter_box(&kind)? {
                 parts.letter_boxes.push((settings.name.clone(), letter_box));
@@ -44,6 +48,32 @@ impl Parts {
             parts.sinks.push((settings, sink));
         }
         Ok(parts)
+    }
+
+    /// Whether a sink writes to a standard output that was closed before the program began.
+    pub(crate) fn has_closed_stdout(&self) -> bool {
+        #[cfg(feature = "stdout")]
+        return self.stdout.as_ref().is_some_and(StdoutClosed::is_closed);
+        #[cfg(not(feature = "stdout"))]
+        false
+    }
+
+    /// A standard output that is closed for good leaves the cursor's minimum to the durable sinks beside it. Alone, it holds the feeds.
+    pub(crate) fn leave_closed_stdout(&mut self) {
+        let (closed, durable) = (self.has_closed_stdout(), |settings: &SinkSettings| settings.role == Role::Durable);
+        let Some(on_stdout) = self.on_stdout.filter(|_| closed) else {
+            return;
+        };
+        let others = self.sinks.iter().enumerate().any(|(at, (settings, _))| at != on_stdout && durable(settings));
+        let Some((settings, _)) = self.sinks.get_mut(on_stdout) else {
+            return;
+        };
+        if others && durable(settings) {
+            settings.role = Role::Live;
+            warn!(sink = %settings.name, "standard output is closed: its events are abandoned, and the cursor follows the other sinks");
+        } else {
+            warn!(sink = %settings.name, "standard output is closed: its events are held; `>/dev/null` throws them away");
+        }
     }
 
     /// Puts them together.
@@ -82,6 +112,7 @@ impl Parts {
                     OutputFormat::Text => Format::Text(style),
                 });
                 self.stdout = Some(sink.closed());
+                self.on_stdout = Some(self.sinks.len());
                 Ok(Box::new(sink))
             }
             #[cfg(feature = "kafka")]
@@ -183,6 +214,10 @@ fn transport(network: &Network) -> Result<Arc<dyn Transport>, Failure> {
         TransportKind::RustSocketIo => {
             use drivetap_bridge::transport::{RustSocketIo, RustSocketIoConfig};
 
+            #[cfg(feature = "reqwest")]
+            if network.proxy.is_set() {
+                warn!("the proxy reaches Graph only: the transport \"rust-socketio\" opens its sockets without one");
+            }
             let config = RustSocketIoConfig { ca_pem: network.ca_pem.clone(), max_sessions: network.max_sessions };
             Ok(Arc::new(RustSocketIo::new(&config).map_err(|error| Failure::config(chain(&error)))?))
         }

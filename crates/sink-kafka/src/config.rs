@@ -190,7 +190,7 @@ impl KafkaConfig {
         self.librdkafka.get("security.protocol").is_some_and(|protocol| protocol.to_ascii_lowercase().contains("ssl"))
     }
 
-    fn invalid(&self, error: KafkaError) -> InvalidConfig {
+    pub(crate) fn invalid(&self, error: KafkaError) -> InvalidConfig {
         match error {
             KafkaError::ClientConfig(RDKafkaConfRes::RD_KAFKA_CONF_UNKNOWN, _, key, _) => InvalidConfig::UnknownKey(key),
             KafkaError::ClientConfig(_, reason, key, _) => InvalidConfig::Value { key, reason: self.redact(reason.trim()) },

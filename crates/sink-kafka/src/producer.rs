@@ -105,7 +105,8 @@ impl Producer {
 // The longest that one request for metadata waits before we look whether waiting makes sense.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-fn answer_about(topic: &str, metadata: &KafkaResult<Metadata>) -> Result<(), RDKafkaErrorCode> {
+/// What the cluster says about a topic.
+pub(crate) fn answer_about(topic: &str, metadata: &KafkaResult<Metadata>) -> Result<(), RDKafkaErrorCode> {
     let metadata = metadata.as_ref().map_err(code_of)?;
     let topic = metadata.topics().iter().find(|described| described.name() == topic);
     match topic.map(|topic| (topic.error(), topic.partitions().is_empty())) {
@@ -122,18 +123,26 @@ struct Watcher {
     trouble: Mutex<Option<Trouble>>,
 }
 
-struct Trouble {
+/// What librdkafka complained of.
+pub(crate) struct Trouble {
     code: RDKafkaErrorCode,
-    words: String,
+    pub(crate) words: String,
 }
 
 impl Trouble {
+    /// Takes the place of what says less.
+    pub(crate) fn keep(kept: &mut Option<Self>, code: RDKafkaErrorCode, words: String) {
+        if kept.as_ref().is_none_or(|known| weight(code) >= weight(known.code)) {
+            *kept = Some(Self { code, words });
+        }
+    }
+
     /// Whether a few seconds of patience change nothing.
-    fn will_stay(&self) -> bool {
+    pub(crate) fn will_stay(&self) -> bool {
         weight(self.code) == 3
     }
 
-    fn headline(&self, servers: &str) -> String {
+    pub(crate) fn headline(&self, servers: &str) -> String {
         match self.code {
             RDKafkaErrorCode::SSL if self.words.contains("certificate verify failed") => {
                 format!("the certificate of Kafka at {servers} is not trusted (its authority, its host name or its dates)")
@@ -168,6 +177,8 @@ impl ClientContext for Watcher {
         match level {
             // That it calls `enable.gapless.guarantee` experimental is no news, and nothing to act on.
             _ if facility == "CONFWARN" && line.contains("enable.gapless.guarantee") => {}
+            // A connection that failed: `error` hears of it too, and the sink says it in its own words.
+            _ if facility == "FAIL" => tracing::info!(target: LOG, facility, "{line}"),
             RDKafkaLogLevel::Emerg | RDKafkaLogLevel::Alert | RDKafkaLogLevel::Critical | RDKafkaLogLevel::Error => {
                 tracing::error!(target: LOG, facility, "{line}");
             }
@@ -184,17 +195,14 @@ impl ClientContext for Watcher {
         if code == RDKafkaErrorCode::Fatal {
             self.ledger.doom();
         }
-        let mut trouble = self.trouble();
-        if trouble.as_ref().is_none_or(|known| weight(code) >= weight(known.code)) {
-            *trouble = Some(Trouble { code, words: plain(&self.config, reason) });
-        }
+        Trouble::keep(&mut self.trouble(), code, plain(&self.config, reason));
     }
 
     // Asked for by `statistics.interval.ms` only, and nobody reads it.
     fn stats_raw(&self, _: &[u8]) {}
 }
 
-const LOG: &str = "drivetap_sink_kafka::librdkafka";
+pub(crate) const LOG: &str = "drivetap_sink_kafka::librdkafka";
 
 // How much an error says about what is wrong: an address that does not answer says less than a password that is refused.
 fn weight(code: RDKafkaErrorCode) -> u8 {
@@ -210,13 +218,13 @@ fn weight(code: RDKafkaErrorCode) -> u8 {
     }
 }
 
-fn code_of(error: &KafkaError) -> RDKafkaErrorCode {
+pub(crate) fn code_of(error: &KafkaError) -> RDKafkaErrorCode {
     error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Fail)
 }
 
 // librdkafka's texts quote what a broker sent and what was configured: one line of them, of bounded length, without control characters
 // and without secrets.
-fn plain(config: &KafkaConfig, text: &str) -> String {
+pub(crate) fn plain(config: &KafkaConfig, text: &str) -> String {
     config.redact(text).trim().chars().take(1_000).map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 

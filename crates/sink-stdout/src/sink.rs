@@ -33,10 +33,19 @@ pub struct StdoutSink<W = Box<dyn Write + Send>> {
 }
 
 impl StdoutSink {
-    /// Onto the process's standard output.
+    /// Onto the process's standard output. One that was closed when the process began (`>&-`) is a closed pipe from the start.
+    ///
+    /// Rust's runtime opens `/dev/null` in its place, for reading and writing, before `main`; a shell's `>/dev/null` opens it for writing.
+    /// That is how the two are told apart. A parent that hands `/dev/null` down open for both (`daemon(3)`, Python's `DEVNULL`) looks as
+    /// a closed one does, and counts as one: nobody reads there either, and an event that is held is not lost.
     #[must_use]
     pub fn new(format: Format) -> Self {
-        Self::onto(stdout(), format)
+        let mut sink = Self::onto(stdout(), format);
+        if was_closed() {
+            sink.state = State::Gone;
+            sink.closed.send_replace(true);
+        }
+        sink
     }
 }
 
@@ -165,6 +174,24 @@ fn start<W: Write + Send + 'static>(mut out: W, mut lines: Lines, events: &[Arc<
         (out, lines, result)
     });
     Writing { events: events.to_vec(), done }
+}
+
+/// Whether what stands in for standard output is what the runtime puts there for a closed one.
+#[cfg(unix)]
+fn was_closed() -> bool {
+    use rustix::fs::{OFlags, fcntl_getfl, fstat, stat};
+
+    let out = io::stdout();
+    let (Ok(out_stat), Ok(null), Ok(flags)) = (fstat(&out), stat("/dev/null"), fcntl_getfl(&out)) else {
+        return false;
+    };
+    let same_device = (out_stat.st_mode, out_stat.st_rdev) == (null.st_mode, null.st_rdev);
+    same_device && flags & OFlags::RWMODE == OFlags::RDWR
+}
+
+#[cfg(not(unix))]
+fn was_closed() -> bool {
+    false
 }
 
 // The descriptor itself: std's buffer in front of it does not tell how much of a write that failed was written.

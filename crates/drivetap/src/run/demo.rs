@@ -58,7 +58,7 @@ impl Demonstration {
                 () = signals.asked() => {}
             }
         };
-        let ended = until_closed(pipeline, over, config.deadline, stdout).await;
+        let ended = until_closed(pipeline, over, config.deadline, stdout, &config.accounts).await;
         emulator.shutdown().await;
         if let Some(report) = ended? {
             say_drained(&report, NEXT);

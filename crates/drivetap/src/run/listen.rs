@@ -7,7 +7,7 @@ use drivetap_bridge::graph::{BaseUrl, Graph, Quota};
 use drivetap_bridge::sink::NotReady;
 use drivetap_bridge::{Handle, MemoryStore, Report, Role, SinkSettings};
 
-use super::{say_drained, until_closed};
+use super::{say_drained, sign_in, until_closed};
 use crate::cli::{Connection, Listen};
 use crate::config::{
     Account, Config, GraphSection, Log, Network, OutputFormat, Purpose, SinkConfig, SinkKind, Subscription, TokenFrom,
@@ -46,6 +46,9 @@ impl Listening {
         let signals = Signals::watch()?;
         let sinks = std::mem::take(&mut config.sinks);
         let mut parts = Parts::new(&config, sinks, &env, streams)?;
+        if parts.has_closed_stdout() {
+            return Ok(());
+        }
         tokio::select! {
             checked = check(&config, &mut parts) => checked?,
             () = signals.asked() => {
@@ -56,7 +59,7 @@ impl Listening {
         let stdout = parts.stdout.take();
         let pipeline = parts.pipeline(&config, Arc::new(MemoryStore::default()))?;
         let handle = pipeline.handle();
-        let run = until_closed(pipeline, signals.asked(), config.deadline, stdout);
+        let run = until_closed(pipeline, signals.asked(), config.deadline, stdout, &config.accounts);
         tokio::pin!(run);
         let ended = tokio::select! {
             ended = &mut run => ended,
@@ -96,14 +99,15 @@ async fn look_up(resource: &Resource, graph: &dyn Graph, config: &Config) -> Res
             Ok(())
         }
         Err(failure) if failure.remedy == Remedy::SignIn => {
-            let hint = match config.accounts.first().map(|account| &account.token) {
-                Some(TokenFrom::Env(name)) => {
-                    format!("put a delegated access token with Files.Read into {name}, or give --token-file")
-                }
-                Some(TokenFrom::File(path)) => format!("put a delegated access token with Files.Read into {}", path.display()),
-                _ => "look at what the token's command prints".to_owned(),
-            };
-            Err(Failure::sign_in(format_args!("sign-in is needed for {resource}: {failure}\n{hint}")))
+            let helps = sign_in::hints(&config.accounts);
+            Err(Failure::sign_in(format_args!("sign-in is needed for {resource}: {failure}\n{helps}")))
+        }
+        // 403, 404 and their like: Graph is there, the drive is not.
+        Err(failure) if matches!(failure.remedy, Remedy::RetrySlowly { .. }) => {
+            let base_url = &config.graph.base_url;
+            Err(Failure::unavailable(format_args!(
+                "Graph at {base_url} shows no drive for {resource}: {failure} (the id is wrong, or this account may not see it)"
+            )))
         }
         Err(failure) => {
             let base_url = &config.graph.base_url;

@@ -4,6 +4,7 @@
 mod demo;
 mod listen;
 mod service;
+mod sign_in;
 
 use std::io::{self, IsTerminal as _, Write as _};
 use std::time::Duration;
@@ -13,7 +14,7 @@ use drivetap_bridge::{Pipeline, Report, RunError};
 use tokio_util::sync::CancellationToken;
 
 use crate::cli::{Command, SchemaOf};
-use crate::config::{Config, Log, OutputFormat, Purpose, SCHEMA};
+use crate::config::{Account, Config, Log, OutputFormat, Purpose, SCHEMA};
 use crate::env::Env;
 use crate::exit::Failure;
 use crate::logs::{self, say};
@@ -133,6 +134,7 @@ async fn until_closed(
     shutdown: impl Future<Output = ()>,
     deadline: Duration,
     stdout: Option<StdoutClosed>,
+    accounts: &[Account],
 ) -> Result<Option<Report>, Failure> {
     /// For a goodbye on the sockets. What is not printed by then has no reader.
     const GOODBYE: Duration = Duration::from_secs(1);
@@ -148,10 +150,11 @@ async fn until_closed(
             () = gone.cancelled() => {}
         }
     };
+    let handle = pipeline.handle();
     let run = pipeline.run(shutdown, deadline);
     tokio::pin!(run);
     tokio::select! {
-        ended = &mut run => ended.map(Some).map_err(failure),
+        ended = &mut run => ended.map(Some).map_err(|error| failure(&error, accounts, &handle.report())),
         () = closed(stdout) => {
             gone.cancel();
             let _ = tokio::time::timeout(GOODBYE, run).await;
@@ -170,20 +173,27 @@ async fn closed(stdout: Option<StdoutClosed>) {
     std::future::pending::<()>().await;
 }
 
-fn failure(error: RunError) -> Failure {
+/// A pipeline that ended by itself: why, what helps, and what became of every event.
+fn failure(error: &RunError, accounts: &[Account], report: &Report) -> Failure {
     match error {
-        RunError::SignIn(_) => Failure::sign_in(error),
-        RunError::Internal(_) => Failure::internal(error),
+        RunError::SignIn(_) => {
+            let helps = sign_in::hints(accounts);
+            Failure::sign_in(format_args!("{error}\n{helps}\n{}", drained(report, "")))
+        }
+        RunError::Internal(_) => Failure::internal(format_args!("{error}\n{}", drained(report, ""))),
     }
 }
 
-/// What became of every event: a line a sink, what else there is to say, and the sums last.
 fn say_drained(report: &Report, before_the_last: &str) {
-    for sink in &report.sinks {
-        say(&sink.to_string());
-    }
+    say(&drained(report, before_the_last));
+}
+
+/// What became of every event: a line a sink, what else there is to say, and the sums last.
+fn drained(report: &Report, before_the_last: &str) -> String {
+    let mut lines: Vec<_> = report.sinks.iter().map(ToString::to_string).collect();
     if !before_the_last.is_empty() {
-        say(before_the_last);
+        lines.push(before_the_last.to_owned());
     }
-    say(&format!("drained: {}", report.total()));
+    lines.push(format!("drained: {}", report.total()));
+    lines.join("\n")
 }

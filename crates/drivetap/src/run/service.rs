@@ -33,7 +33,9 @@ impl Service {
         let store = wiring::store(config.state.clone()).await?;
         let sinks = std::mem::take(&mut config.sinks);
         // A standard output that is closed holds its sink, which says so; the process stays.
-        let pipeline = Parts::new(&config, sinks, &env, streams)?.pipeline(&config, store)?;
+        let mut parts = Parts::new(&config, sinks, &env, streams)?;
+        parts.leave_closed_stdout();
+        let pipeline = parts.pipeline(&config, store)?;
         let admin = match config.admin.zip(metrics) {
             Some((listen, metrics)) => Some(Admin::start(listen, pipeline.handle(), metrics).await?),
             None => None,
@@ -44,11 +46,13 @@ impl Service {
             subscriptions = config.subscriptions.len(),
             "drivetap runs"
         );
+        let handle = pipeline.handle();
         let ended = pipeline.run(signals.asked(), config.deadline).await;
         if let Some(admin) = admin {
             admin.stop().await;
         }
-        say_drained(&ended.map_err(failure)?, "");
+        let report = ended.map_err(|error| failure(&error, &config.accounts, &handle.report()))?;
+        say_drained(&report, "");
         Ok(())
     }
 }

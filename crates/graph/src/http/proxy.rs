@@ -35,6 +35,12 @@ impl ProxySettings {
         Ok(Self { url: url.as_deref().map(ProxyUrl::parse).transpose()?, no_proxy: env(["no_proxy", "NO_PROXY"]) })
     }
 
+    /// Whether there is a proxy at all.
+    #[must_use]
+    pub fn is_set(&self) -> bool {
+        self.url.is_some()
+    }
+
     pub(super) fn to_reqwest(&self) -> Result<Option<reqwest::Proxy>, reqwest::Error> {
         let Some(url) = &self.url else {
             return Ok(None);
