@@ -48,8 +48,13 @@ pub(crate) fn refused(config: &RedisConfig, error: &ServerError) -> Stop {
     }
 }
 
-/// Whether the server did answer, and only will not tell its configuration: no permission, or a service without `CONFIG`.
-pub(crate) fn keeps_its_configuration(error: &RedisError) -> bool {
+/// The server is not the one to publish to, or no longer.
+pub(crate) fn replica(config: &RedisConfig) -> String {
+    format!("{}: this server is a replica: subscribers of its primary would not hear what is published here", config.url)
+}
+
+/// Whether the server did answer, and only will not tell what it was asked: no permission, or a service without that command.
+pub(crate) fn does_not_tell(error: &RedisError) -> bool {
     matches!(error.kind(), ErrorKind::Server(ServerErrorKind::NoPerm | ServerErrorKind::ResponseError))
 }
 

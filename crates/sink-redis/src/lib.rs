@@ -8,10 +8,12 @@
 //! `rustls::crypto::ring::default_provider().install_default()`.
 //!
 //! **After a lost connection** Redis may still carry out what it had received on the old one, while the new one publishes. What can
-//! come late that way is at most one chunk ([`RedisConfig::pipeline_bytes`]): a consumer sees it as repeats, by the event's id.
+//! come late that way is at most one chunk ([`RedisConfig::pipeline_bytes`]): a consumer sees it as repeats, by the event's id. The same
+//! holds where a server refuses one message of a chunk and takes the next: the refused one comes again, and all behind it after it.
 
 mod config;
 mod fault;
+mod role;
 mod sink;
 mod url;
 

@@ -16,6 +16,7 @@ use rustls::pki_types::pem::PemObject as _;
 use secrecy::ExposeSecret as _;
 use tokio::time::timeout;
 
+use crate::role::is_replica;
 use crate::{RedisConfig, fault};
 
 /// Publishes events on a channel of one Redis server, in order.
@@ -23,6 +24,8 @@ use crate::{RedisConfig, fault};
 /// What is durable here is what Redis answered: it has passed the message on to whoever is subscribed, and keeps nothing. Events go out in
 /// chunks of [`pipeline_bytes`](RedisConfig::pipeline_bytes), the next one when Redis answered the last; where a connection breaks, the
 /// whole chunk counts as not acknowledged and is offered again.
+///
+/// A replica is not published to: it would take the messages, and the subscribers of its primary would not hear them.
 ///
 /// It never waits longer than the time limits of its configuration and never tries twice.
 pub struct RedisSink {
@@ -33,6 +36,8 @@ pub struct RedisSink {
 struct Session {
     connection: MultiplexedConnection,
     max_message_bytes: usize,
+    // Not every service that speaks Redis knows `HELLO`.
+    tells_its_role: bool,
 }
 
 impl RedisSink {
@@ -51,7 +56,11 @@ impl Sink for RedisSink {
         let limit = self.config.connect_timeout;
         let opened = timeout(limit, open(&self.config, &client)).await;
         let opened = opened.map_err(|_| NotReady::Later(format!("{}: no connection within {limit:?}", self.config.url)))?;
-        self.session = Some(opened.map_err(|error| NotReady::Later(fault::not_connected(&self.config, &error)))?);
+        let (session, is_replica) = opened.map_err(|error| NotReady::Later(fault::not_connected(&self.config, &error)))?;
+        if is_replica {
+            return Err(NotReady::Later(fault::replica(&self.config)));
+        }
+        self.session = Some(session);
         Ok(())
     }
 
@@ -115,14 +124,20 @@ impl Chunk {
     }
 
     async fn send(&mut self, config: &RedisConfig, session: &mut Session, acked: &mut usize) -> Result<(), Stop> {
-        let Self { pipeline, .. } = std::mem::take(self);
+        let Self { mut pipeline, .. } = std::mem::take(self);
         if pipeline.is_empty() {
             return Ok(());
         }
-        match session.connection.send_packed_commands(&pipeline, 0, pipeline.len()).await {
-            Ok(answers) => count(config, answers, acked),
-            Err(error) => Err(fault::lost(config, &error)),
+        // Behind the messages: a server that is a primary now was one when it took them.
+        if session.tells_its_role {
+            pipeline.cmd("HELLO");
         }
+        let answered = session.connection.send_packed_commands(&pipeline, 0, pipeline.len()).await;
+        let mut answers = answered.map_err(|error| fault::lost(config, &error))?;
+        if session.tells_its_role && answers.pop().is_some_and(is_replica) {
+            return Err(Stop::Reconnect { reason: fault::replica(config) });
+        }
+        count(config, answers, acked)
     }
 }
 
@@ -178,7 +193,8 @@ fn client(config: &RedisConfig) -> Result<Client, NotReady> {
     Client::build_with_tls(info, TlsCertificates { client_tls: None, root_cert: Some(ca_pem.clone()) }).map_err(never)
 }
 
-async fn open(config: &RedisConfig, client: &Client) -> Result<Session, RedisError> {
+/// A session, and whether it is one with a replica.
+async fn open(config: &RedisConfig, client: &Client) -> Result<(Session, bool), RedisError> {
     // The limit on the whole of it is the caller's.
     let limits = AsyncConnectionConfig::new().set_connection_timeout(None).set_response_timeout(Some(config.response_timeout));
     let mut connection = client.get_multiplexed_async_connection_with_config(&limits).await?;
@@ -187,11 +203,16 @@ async fn open(config: &RedisConfig, client: &Client) -> Result<Session, RedisErr
         redis::cmd("CONFIG").arg("GET").arg("proto-max-bulk-len").query_async(&mut connection).await;
     let server_limit = match asked {
         Ok(answer) => answer.get(1).and_then(|bytes| bytes.parse().ok()),
-        Err(error) if fault::keeps_its_configuration(&error) => None,
+        Err(error) if fault::does_not_tell(&error) => None,
         Err(error) => return Err(error),
     };
     let max_message_bytes = server_limit.map_or(config.max_message_bytes, |limit| config.max_message_bytes.min(limit));
-    Ok(Session { connection, max_message_bytes })
+    let (tells_its_role, replica) = match redis::cmd("HELLO").query_async(&mut connection).await {
+        Ok(hello) => (true, is_replica(hello)),
+        Err(error) if fault::does_not_tell(&error) => (false, false),
+        Err(error) => return Err(error),
+    };
+    Ok((Session { connection, max_message_bytes, tells_its_role }, replica))
 }
 
 #[cfg(test)]

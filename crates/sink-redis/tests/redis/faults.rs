@@ -46,6 +46,38 @@ async fn a_server_that_was_killed_and_came_back_gets_the_rest() {
 }
 
 #[tokio::test]
+async fn a_server_that_became_a_replica_is_not_published_to_until_it_is_promoted() {
+    let (server, other) = (Server::start(&[]).await, Server::start(&[]).await);
+    // A user who may do nothing but publish can be told, too.
+    server.command("ACL SETUSER feed on >s3cret resetchannels &drive-events -@all +publish").await;
+    let mut sink = connected(config(&server.url().replace("://", "://feed:s3cret@"), "drive-events")).await;
+    let batch = events(100, 1);
+    assert_eq!(sink.publish(&batch[..50]).await, Outcome::all(50));
+
+    let (host, port) = other.address.rsplit_once(':').unwrap();
+    server.command(&format!("REPLICAOF {host} {port}")).await;
+    let outcome = sink.publish(&batch[50..]).await;
+    let Outcome { acked: 0, stop: Some(Stop::Reconnect { reason }) } = &outcome else { panic!("{outcome:?}") };
+    assert!(reason.contains("is a replica"), "{reason}");
+    let refused = sink.connect().await.unwrap_err();
+    assert!(matches!(&refused, NotReady::Later(why) if why.contains("is a replica")), "{refused:?}");
+
+    server.command("REPLICAOF NO ONE").await;
+    let mut subscriber = Subscriber::on(&server.address, "drive-events").await;
+    sink.connect().await.unwrap();
+    assert_eq!(sink.publish(&batch[50..]).await, Outcome::all(50));
+    let ids: Vec<_> = batch[50..].iter().map(|event| event.id().to_owned()).collect();
+    assert_eq!(subscriber.ids(50).await, ids);
+}
+
+#[tokio::test]
+async fn a_service_without_hello_is_published_to_all_the_same() {
+    let server = Server::start(&["--rename-command", "HELLO", ""]).await;
+    let mut sink = connected(config(&server.url(), "drive-events")).await;
+    assert_eq!(sink.publish(&events(10, 1)).await, Outcome::all(10));
+}
+
+#[tokio::test]
 async fn a_server_that_hangs_ends_the_attempt_within_its_time() {
     let server = Server::start(&[]).await;
     let mut config = config(&server.url(), "drive-events");
