@@ -17,6 +17,8 @@ mod driver;
 mod feeds;
 mod lookup;
 mod pipeline;
+#[cfg(test)]
+mod proof;
 mod report;
 mod settings;
 mod shared;

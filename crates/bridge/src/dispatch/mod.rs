@@ -17,6 +17,8 @@ use tracing::{debug, info, warn};
 
 pub(crate) use self::batch::{Batch, Next};
 pub(crate) use self::dead_letters::DeadLetterOffice;
+#[cfg(test)]
+pub(crate) use self::inlet::{Fate, Slot};
 pub(crate) use self::inlet::{Inlet, holders};
 pub(crate) use self::ticket::Progress;
 use crate::clock::Clock;

@@ -11,9 +11,10 @@ use super::Sequence;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "phase", rename_all = "lowercase")]
 pub enum ResyncPhase {
-    /// The cursor is lost, or the timer of `resync_every` ran out; the enumeration begins.
+    /// The cursor is lost, the timer of `resync_every` ran out, or a restart cut the first walk from the beginning short; the
+    /// enumeration begins.
     Started {
-        /// Graph's inner code (`resyncChangesApplyDifferences`), else the outer, or `timer`.
+        /// Graph's inner code (`resyncChangesApplyDifferences`), else the outer, or `timer`, or `restart`.
         code: String,
     },
     /// The enumeration is done: what a consumer did not see since `started` is gone.

@@ -35,6 +35,14 @@ struct Open {
 }
 
 impl Gaps {
+    /// As a new process takes them over: what the last one told and nobody acknowledged is told again.
+    pub(super) fn untold(mut self) -> Self {
+        if let Some(told) = &mut self.told {
+            told.published = false;
+        }
+        self
+    }
+
     /// Whether a stretch without signals has not ended yet, or has ended and is not told because another one is.
     #[must_use]
     pub fn is_open(&self) -> bool {

@@ -118,17 +118,22 @@ impl Feed {
         let origin = Arc::new(Origin::new(settings.id.clone(), &settings.base_url, record.place.incarnation));
         let lanes = settings.subscriptions.iter().map(|s| Lane::new(s.clone(), &settings.timing)).collect();
         // A restart leaves a gap from the last sign of life; the very first start, and a feed that never connected, leave none.
-        let mut gaps = if settings.emits_signals() { record.gaps } else { Gaps::default() };
+        let mut gaps = if settings.emits_signals() { record.gaps.untold() } else { Gaps::default() };
         if let Some(from) = record.last_alive.filter(|_| settings.emits_signals()) {
             gaps.open(from, GapReason::Restart);
         }
         let walk = Walk::new(&settings, &record.place, now);
         let mut ledger = Ledger::new(record.place);
+        let again = walk.is_some().then(|| ledger.ahead().enumerated_again(now.wall)).flatten();
+        let renewed = again.is_some();
+        if let Some(place) = again {
+            ledger.step_to(place);
+        }
         if walk.is_some() && ledger.ahead().cursor == Cursor::None && settings.start() == Start::Beginning {
             ledger.step_to(Place { cursor: Cursor::Root, ..ledger.ahead().clone() });
         }
         let needs_cursor = walk.is_some() && ledger.ahead().cursor == Cursor::None;
-        let born = !first_start && !needs_cursor;
+        let born = !first_start && !needs_cursor && !renewed;
         let mut feed = Self {
             io: Io { out: VecDeque::new(), last_attempt: 0, rng },
             lanes,

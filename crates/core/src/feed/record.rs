@@ -60,6 +60,28 @@ pub struct Place {
 }
 
 impl Place {
+    /// Where a new process begins an enumeration again that the last one had begun, and of whose pages none was acknowledged; `None` at
+    /// every other place.
+    ///
+    /// It is another generation. What the last process published may stand in a sink's log all the same, and a fresh enumeration
+    /// shows no deletions: an item that went in between would stay with a consumer for ever.
+    pub(super) fn enumerated_again(&self, now: Timestamp) -> Option<Self> {
+        let begun = match &self.enumeration {
+            Some(enumeration) => enumeration.items == 0,
+            None => self.cursor == Cursor::Root,
+        };
+        begun.then(|| {
+            let code = self.enumeration.as_ref().map_or_else(|| "restart".to_owned(), |enumeration| enumeration.code.clone());
+            Self {
+                generation: self.generation + 1,
+                walk: self.walk + 1,
+                moved_at: now,
+                enumeration: Some(Enumeration { code, items: 0, announced: false }),
+                ..self.clone()
+            }
+        })
+    }
+
     /// Takes the number of the next event.
     pub(super) fn take_sequence(&mut self) -> Sequence {
         let taken = Sequence(self.sequence);
@@ -92,10 +114,10 @@ impl Cursor {
     }
 }
 
-/// A full enumeration after a 410 or on the timer.
+/// A full enumeration: after a 410, on the timer, or begun again after a restart.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Enumeration {
-    /// Graph's code, or `timer`.
+    /// Graph's code, or `timer`, or `restart`.
     pub code: String,
     /// How many items were published, over restarts too.
     pub items: u64,

@@ -459,19 +459,52 @@ fn an_enumeration_goes_on_after_a_restart_and_counts_over_it() {
     let (mut rig, session) = Rig::running();
     rig.signal(session);
     rig.page_fails(Remedy::Resync { location: None }, "resyncRequired");
-    let (batch, started) = rig.published().unwrap();
-    rig.handle(Input::Queued { batch });
+    let (batch, _) = rig.published().unwrap();
+    rig.ack(batch);
+    rig.page(&["root", "a"], next(1));
+    let (batch, _) = rig.published().unwrap();
+    rig.ack(batch);
     let mut again = rig.restart(Duration::from_secs(1));
-    let (batch, repeated) = again.published().unwrap();
-    assert_eq!(ids(&started), ids(&repeated), "a repeat, because it was not acknowledged");
+    assert_eq!(again.page(&["b"], delta(2)), PageFrom::Link(link(1)));
+    let (_, events) = again.published().unwrap();
+    assert_eq!(data(&events[1]), json!({"phase": "completed", "generation": 1, "items": 3}));
+}
+
+#[test]
+fn an_enumeration_of_which_nothing_was_acknowledged_is_another_one_after_a_restart() {
+    let location = Link::new("/fresh?token=1").unwrap();
+    for (named, from) in [(Some(location.clone()), PageFrom::Link(location)), (None, PageFrom::Root)] {
+        let (mut rig, session) = Rig::running();
+        rig.signal(session);
+        rig.page_fails(Remedy::Resync { location: named }, "resyncRequired");
+        let (batch, _) = rig.published().unwrap();
+        rig.ack(batch);
+        rig.page(&["root", "a"], delta(1));
+        assert_eq!(data(&rig.published().unwrap().1[2])["phase"], "completed", "it may stand in a sink's log");
+        // while the process is away, "a" is deleted: a fresh enumeration has no word of it
+        let mut again = rig.restart(Duration::from_secs(1));
+        assert_eq!(again.saved_place().generation, 2, "saved before anything is told");
+        let (batch, events) = again.published().unwrap();
+        assert_eq!(data(&events[0]), json!({"phase": "started", "generation": 2, "code": "resyncRequired"}));
+        again.ack(batch);
+        assert_eq!(again.page(&["root"], delta(2)), from);
+        let (_, events) = again.published().unwrap();
+        assert_eq!(data(&events[1]), json!({"phase": "completed", "generation": 2, "items": 1}));
+    }
+}
+
+#[test]
+fn a_first_walk_from_the_beginning_that_a_crash_cut_short_becomes_a_resync() {
+    let beginning = || vec![subscription(BOTH, Start::Beginning)];
+    let mut rig = Rig::with(beginning(), None);
+    rig.page(&["root", "a"], delta(1));
+    assert_eq!(rig.published().unwrap().1.len(), 2, "it may stand in a sink's log");
+    let mut again = Rig::at(rig.now, beginning(), rig.saved);
+    let (batch, events) = again.published().unwrap();
+    assert_eq!(data(&events[0]), json!({"phase": "started", "generation": 1, "code": "restart"}));
     again.ack(batch);
-    again.page(&["root", "a"], next(1));
-    let (batch, _) = again.published().unwrap();
-    again.ack(batch);
-    let mut last = again.restart(Duration::from_secs(1));
-    assert_eq!(last.page(&["b"], delta(2)), PageFrom::Link(link(1)));
-    let (_, events) = last.published().unwrap();
-    assert_eq!(data(&events[1])["items"], 3);
+    assert_eq!(again.page(&["root"], delta(2)), PageFrom::Root);
+    assert_eq!(data(&again.published().unwrap().1[1])["phase"], "completed", "\"a\" is gone");
 }
 
 #[test]
