@@ -1,8 +1,7 @@
 use std::time::Duration;
 
-use drivetap_core::NotificationHostsError;
+use drivetap_core::{NotificationHostsError, ProxySettings};
 
-use super::proxy::ProxySettings;
 use crate::base_url::BaseUrl;
 
 /// How a [`GraphClient`](crate::GraphClient) reaches Graph. Every field has a default; nothing is read from the environment.

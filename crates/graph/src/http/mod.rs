@@ -11,4 +11,4 @@ mod tls;
 
 pub use client::GraphClient;
 pub use config::{ConfigError, GraphConfig};
-pub use proxy::{ProxySettings, ProxyUrlError};
+pub use drivetap_core::{ProxySettings, ProxyUrlError};

@@ -1,7 +1,7 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::config::{ConfigError, GraphConfig};
-use super::tls;
+use super::{proxy, tls};
 
 /// The HTTP client, and the way to leave its connections behind.
 ///
@@ -65,7 +65,7 @@ fn client(config: &GraphConfig, tls: &rustls::ClientConfig) -> Result<reqwest::C
         .no_proxy();
     let proxy = match config.base_url.is_loopback() {
         true => None,
-        false => config.proxy.to_reqwest().map_err(error)?,
+        false => proxy::of(&config.proxy).map_err(error)?,
     };
     let builder = match proxy {
         Some(proxy) => builder.proxy(proxy),
