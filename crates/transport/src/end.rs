@@ -30,6 +30,10 @@ pub enum OpenError {
 }
 
 impl OpenError {
+    /// The system, or a limit of ours, has no room for one more.
+    #[cfg(any(feature = "native", feature = "rust-socketio"))]
+    pub(crate) const NO_ROOM: Self = Self::Busy { after: Duration::from_secs(10) };
+
     pub(crate) fn no_answer(limits: &Limits) -> Self {
         Self::Retry { reason: format!("no answer within {:?}", limits.open) }
     }

@@ -10,6 +10,7 @@
 //! | transport | feature | for |
 //! |---|---|---|
 //! | [`memory()`] | none | tests of whatever stands on a transport; runs under tokio's paused time |
+//! | `Native` | `native` | production: drivetap's own |
 //! | `RustSocketIo` | `rust-socketio` | the crate `rust_socketio`, its faults contained |
 //!
 //! All of it runs on tokio, with its timer enabled.
@@ -28,10 +29,14 @@ pub mod native;
 mod rust_socket_io;
 mod seam;
 mod stream;
+#[cfg(any(feature = "native", feature = "rust-socketio"))]
+mod words;
 
 pub use end::{Ended, OpenError, Who, Why};
 pub use listener::Listener;
 pub use memory::{Farewell, Memory, MemoryOpening, MemoryPeer, MemoryServer, memory};
+#[cfg(feature = "native")]
+pub use native::{Native, NativeConfig, NativeError};
 #[cfg(feature = "rust-socketio")]
 pub use rust_socket_io::{RustSocketIo, RustSocketIoConfig, RustSocketIoError};
 pub use seam::{Limits, Session, Transport};

@@ -1,4 +1,4 @@
-//! What a session of `rust_socketio` leaves behind: nothing. Alone in its process, because it counts threads and descriptors.
+//! What a session leaves behind: nothing. Alone in its process, because it counts threads and descriptors.
 #![expect(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -13,14 +13,20 @@ mod server;
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
-use drivetap_transport::{Limits, RustSocketIo, RustSocketIoConfig, Transport};
+use drivetap_transport::{Limits, Native, NativeConfig, RustSocketIo, RustSocketIoConfig, Transport};
 use tokio::time::{sleep, timeout};
 
 use crate::server::{PATIENCE, Server};
 
+/// One test, so that nothing else runs beside it.
 #[tokio::test]
-async fn every_session_gives_its_thread_and_its_descriptors_back() {
-    let transport = RustSocketIo::new(&RustSocketIoConfig::default()).unwrap();
+async fn every_session_gives_its_threads_and_its_descriptors_back() {
+    gives_back(&RustSocketIo::new(&RustSocketIoConfig::default()).unwrap(), 1).await;
+    rustls::crypto::ring::default_provider().install_default().unwrap();
+    gives_back(&Native::new(&NativeConfig::default()).unwrap(), 0).await;
+}
+
+async fn gives_back(transport: &dyn Transport, threads: usize) {
     let server = Server::start().await;
     let (url, limits) = (server.url(), Limits::default());
     let before = left();
@@ -30,7 +36,7 @@ async fn every_session_gives_its_thread_and_its_descriptors_back() {
             let (opened, socket) = tokio::join!(transport.open(&url, &limits), server.join());
             kept.push((opened.unwrap(), socket));
         }
-        assert_eq!(left().threads, before.threads + 10, "one thread a session");
+        assert_eq!(left().threads, before.threads + 10 * threads, "{threads} threads a session");
         // Ended sessions are kept: it is the end that gives back, not the drop.
         let mut ended = Vec::new();
         for (mut session, mut socket) in kept {

@@ -80,7 +80,7 @@ impl Life {
 
     /// Ends the session, during the handshake too. A first reason stays.
     pub(super) fn end(&self, ended: Ended) {
-        self.decide(Err(words::ended_early(&ended)));
+        self.decide(Err(crate::words::ended_early(&ended)));
         self.inbox.end(ended);
         self.stop();
     }
@@ -163,7 +163,7 @@ impl Life {
             return;
         };
         if let Some(data) = text.strip_prefix("Received an ConnectError frame: ") {
-            self.refuse(OpenError::Refetch { reason: words::connect_error(data, &self.url) });
+            self.refuse(OpenError::Refetch { reason: crate::words::connect_error(data, &self.url) });
         } else if let Some(ended) = words::last_word(text) {
             *lock(&self.last_word) = Some(ended);
         }

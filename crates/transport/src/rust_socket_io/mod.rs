@@ -111,7 +111,7 @@ impl Transport for RustSocketIo {
     async fn open(&self, url: &NotificationUrl, limits: &Limits) -> Result<Box<dyn Session>, OpenError> {
         let slot = self.slots.take(limits.renewal)?;
         let client = self.client(url)?;
-        let (life, opened) = Life::start(client, url, limits).map_err(|_| slot::NO_ROOM)?;
+        let (life, opened) = Life::start(client, url, limits).map_err(|_| OpenError::NO_ROOM)?;
         // From here on, whatever drops the session ends the life.
         let session = Contained { life, ping_ceiling: limits.ping_ceiling.min(DAY), _slot: slot };
         match timeout(limits.open, opened).await {

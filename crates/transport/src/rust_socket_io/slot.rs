@@ -1,6 +1,5 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
 
 use crate::OpenError;
 
@@ -15,9 +14,6 @@ pub(super) struct Slots {
 #[derive(Debug)]
 pub(super) struct Slot(Arc<AtomicUsize>);
 
-/// No slot, thread or file descriptor for one more.
-pub(super) const NO_ROOM: OpenError = OpenError::Busy { after: Duration::from_secs(10) };
-
 impl Slots {
     pub(super) fn new(max: usize) -> Self {
         Self { max, taken: Arc::default() }
@@ -28,7 +24,7 @@ impl Slots {
         let one_more = |taken: usize| (renewal || taken < self.max).then_some(taken.saturating_add(1));
         match self.taken.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more) {
             Ok(_) => Ok(Slot(Arc::clone(&self.taken))),
-            Err(_) => Err(NO_ROOM),
+            Err(_) => Err(OpenError::NO_ROOM),
         }
     }
 }
@@ -47,10 +43,10 @@ mod tests {
     fn a_renewal_gets_a_slot_where_there_is_none_and_gives_it_back() {
         let slots = Slots::new(1);
         let first = slots.take(false).unwrap();
-        assert_eq!(slots.take(false).unwrap_err(), NO_ROOM);
+        assert_eq!(slots.take(false).unwrap_err(), OpenError::NO_ROOM);
         let second = slots.take(true).unwrap();
         drop(first);
-        assert_eq!(slots.take(false).unwrap_err(), NO_ROOM, "the renewed session holds the slot now");
+        assert_eq!(slots.take(false).unwrap_err(), OpenError::NO_ROOM, "the renewed session holds the slot now");
         drop(second);
         slots.take(false).unwrap();
     }

@@ -9,6 +9,7 @@ use drivetap_transport::{
     Memory, MemoryOpening, MemoryPeer, MemoryServer, OpenError, RustSocketIo, RustSocketIoConfig, Transport, memory,
 };
 
+use crate::native::native;
 use crate::server::{Server, Socket, url};
 
 #[tokio::test(start_paused = true)]
@@ -23,7 +24,13 @@ async fn the_in_memory_twin_keeps_the_contract() {
 #[tokio::test]
 async fn rust_socketio_keeps_the_contract() {
     let transport = Arc::new(RustSocketIo::new(&RustSocketIoConfig::default()).unwrap());
-    check(async || Raw { transport: Arc::clone(&transport), server: Server::start().await }).await;
+    check(async || Raw { transport: transport.clone(), server: Server::start().await }).await;
+}
+
+#[tokio::test]
+async fn native_keeps_the_contract() {
+    let transport = Arc::new(native());
+    check(async || Raw { transport: transport.clone(), server: Server::start().await }).await;
 }
 
 struct Twin {
@@ -99,7 +106,7 @@ impl Peer for TwinPeer {
 }
 
 struct Raw {
-    transport: Arc<RustSocketIo>,
+    transport: Arc<dyn Transport>,
     server: Server,
 }
 

@@ -3,11 +3,11 @@
 use std::num::NonZeroUsize;
 use std::time::{Duration, Instant};
 
-use drivetap_core::{Notification, NotificationUrl};
 use drivetap_transport::{Ended, Limits, OpenError, RustSocketIo, RustSocketIoConfig, Session, Transport, Who, Why};
 use tokio::time::{sleep, timeout};
 
-use crate::server::{PATIENCE, Server, Socket, url};
+use crate::every::{everything, join, refusal};
+use crate::server::{Server, Socket, url};
 
 #[tokio::test]
 async fn a_frame_that_is_no_packet_ends_the_session_and_closes_the_socket() {
@@ -197,135 +197,11 @@ async fn a_large_frame_of_any_event_ends_the_session() {
 }
 
 #[tokio::test]
-async fn a_refused_namespace_or_upgrade_says_what_comes_next() {
-    let server = Server::start().await;
-    let (transport, url, limits) = (transport(), server.url(), Limits::default());
-    for (status, refetch) in
-        [(401, true), (403, true), (404, true), (410, true), (400, true), (429, false), (502, false), (503, false)]
-    {
-        let (error, ()) = tokio::join!(refusal(&transport, &url, &limits), server.refuse(status));
-        let reason = format!("HTTP status {status}");
-        let expected = if refetch { OpenError::Refetch { reason } } else { OpenError::Retry { reason } };
-        assert_eq!(error, expected);
-    }
-    let refusals = [
-        (r#"44/notifications,{"message":"Invalid token"}"#, "the namespace was refused: Invalid token"),
-        (r#"44/notifications,"no""#, "the namespace was refused"),
-        ("44/notifications,", "the namespace was refused"),
-        ("41/notifications,", "the server left the namespace in the handshake"),
-    ];
-    for (frame, reason) in refusals {
-        let (error, mut socket) = tokio::join!(refusal(&transport, &url, &limits), async {
-            let mut socket = server.upgrade().await;
-            socket.handshake(25_000, 20_000).await;
-            socket.expect("40/notifications,").await;
-            socket.send(frame).await;
-            socket
-        });
-        assert_eq!(error, OpenError::Refetch { reason: reason.into() }, "{frame}");
-        socket.closed().await;
-    }
-}
-
-#[tokio::test]
-async fn a_handshake_that_goes_wrong_is_tried_again() {
-    let server = Server::start().await;
-    let (transport, url, limits) = (transport(), server.url(), Limits::default());
-    for frame in ["", "hello", "0", "0{}", "2", r#"0{"sid":7,"upgrades":[],"pingInterval":-1,"pingTimeout":"x"}"#] {
-        let (error, mut socket) = tokio::join!(refusal(&transport, &url, &limits), async {
-            let mut socket = server.upgrade().await;
-            socket.send(frame).await;
-            socket
-        });
-        assert!(matches!(error, OpenError::Retry { .. }), "{frame:?}: {error:?}");
-        socket.closed().await;
-    }
-    // A server that hangs up, one that is no web server, none at all, a name that is none.
-    let (error, ()) = tokio::join!(refusal(&transport, &url, &limits), async { drop(server.tcp().await) });
-    assert!(matches!(error, OpenError::Retry { .. }), "{error:?}");
-    drop(server);
-    assert_eq!(refusal(&transport, &url, &limits).await, OpenError::Retry { reason: "connection refused".into() });
-    let nowhere = crate::server::url("https://nowhere.invalid.svc.ms/notifications?token=t");
-    assert!(matches!(refusal(&transport, &nowhere, &limits).await, OpenError::Retry { .. }));
-}
-
-#[tokio::test]
-async fn a_server_that_never_answers_costs_the_deadline_and_no_thread() {
-    let server = Server::start().await;
-    let limits = Limits { open: Duration::from_secs(1), ..Limits::default() };
-    let expected = OpenError::Retry { reason: "no answer within 1s".into() };
-    let (transport, url) = (transport(), server.url());
-    // Silent after the TCP handshake, after the upgrade, after the engine's handshake.
-    let (error, tcp) = tokio::join!(refusal(&transport, &url, &limits), server.tcp());
-    assert_eq!(error, expected);
-    drop(tcp);
-    for handshake in [false, true] {
-        let (error, mut socket) = tokio::join!(refusal(&transport, &url, &limits), async {
-            let mut socket = server.upgrade().await;
-            if handshake {
-                socket.handshake(25_000, 20_000).await;
-            }
-            socket
-        });
-        assert_eq!(error, expected);
-        socket.closed().await;
-    }
-}
-
-#[tokio::test]
-async fn a_server_that_ignores_goodbye_is_left_anyway() {
-    let (session, mut socket) = joined().await;
-    let start = Instant::now();
-    session.close(Duration::from_secs(5)).await;
-    assert!(start.elapsed() < Duration::from_secs(3), "goodbye is said, not answered");
-    let heard = socket.closed().await;
-    assert_eq!(heard, ["41/notifications,", "1"]);
-}
-
-#[tokio::test]
-async fn the_query_arrives_byte_for_byte() {
-    let server = Server::start().await;
-    let (transport, limits) = (transport(), Limits::default());
-    let queries = [
-        "token=a%2Fb+c~d%20e%7E&applicationId=0-1_2.3",
-        "a=%2f%2F%zz%&&=&b=c=d?e/f:g@h!i$j(k)l*m,n;o[p]q{r}s|t^u`v",
-        "%27%22%3C%3E",
-        "no-value",
-    ];
-    for query in queries {
-        let url = server.url_to("/notifications", query);
-        let (opened, socket) = tokio::join!(transport.open(&url, &limits), server.join());
-        opened.unwrap();
-        assert_eq!(socket.uri, format!("/socket.io/?{query}&EIO=4&transport=websocket"));
-    }
-    let url = server.url_to("/notifications", "");
-    let (opened, socket) = tokio::join!(transport.open(&url, &limits), server.join());
-    opened.unwrap();
-    assert_eq!(socket.uri, "/socket.io/?EIO=4&transport=websocket");
-}
-
-#[tokio::test]
 async fn what_would_arrive_changed_is_not_sent() {
     for query in ["a='", "a=<b>", "\""] {
         let url = url(&format!("http://127.0.0.1:9/notifications?{query}"));
         let error = refusal(&transport(), &url, &Limits::default()).await;
         assert!(matches!(error, OpenError::Unusable(_)), "{query}: {error:?}");
-    }
-}
-
-#[tokio::test]
-async fn a_namespace_is_joined_as_it_is_written() {
-    let server = Server::start().await;
-    let (transport, limits) = (transport(), Limits::default());
-    for path in ["/x", "/a/b%20c/callback"] {
-        let url = server.url_to(path, "t=t");
-        let (opened, ()) = tokio::join!(transport.open(&url, &limits), async {
-            let mut socket = server.upgrade().await;
-            socket.handshake(25_000, 20_000).await;
-            socket.expect(&format!("40{path},")).await;
-            socket.send(&format!(r#"40{path},{{"sid":"x"}}"#)).await;
-        });
-        opened.unwrap();
     }
 }
 
@@ -349,31 +225,4 @@ fn transport() -> RustSocketIo {
 
 async fn joined() -> (Box<dyn Session>, Socket) {
     join(&transport(), &Server::start().await, &Limits::default()).await
-}
-
-async fn join(transport: &RustSocketIo, server: &Server, limits: &Limits) -> (Box<dyn Session>, Socket) {
-    let url = server.url();
-    let (opened, socket) = tokio::join!(transport.open(&url, limits), server.join());
-    (opened.unwrap(), socket)
-}
-
-async fn refusal(transport: &RustSocketIo, url: &NotificationUrl, limits: &Limits) -> OpenError {
-    let opened = timeout(PATIENCE, transport.open(url, limits)).await.expect("an answer within the deadline");
-    let error = opened.map(drop).expect_err("no session");
-    let shown = format!("{error} {error:?}");
-    assert!(!shown.contains(drivetap_transport::conformance::TOKEN), "{shown}");
-    error
-}
-
-async fn everything(session: &mut dyn Session) -> (Vec<Notification>, Ended) {
-    let mut heard = Vec::new();
-    let read = async {
-        loop {
-            if let Err(ended) = session.recv(&mut heard, NonZeroUsize::MAX).await {
-                return ended;
-            }
-        }
-    };
-    let ended = timeout(PATIENCE, read).await.expect("an end");
-    (heard, ended)
 }

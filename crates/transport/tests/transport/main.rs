@@ -2,7 +2,10 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "helpers of tests")]
 
 mod contract;
+mod every;
 mod faults;
 mod forms;
+mod native;
+mod proxy;
 mod server;
 mod tls;

@@ -30,12 +30,16 @@ impl Server {
         Self { tls: Some(acceptor), ..Self::start().await }
     }
 
+    pub(crate) fn port(&self) -> u16 {
+        self.listener.local_addr().unwrap().port()
+    }
+
     pub(crate) fn url(&self) -> NotificationUrl {
         self.url_to("/notifications", &format!("token={TOKEN}"))
     }
 
     pub(crate) fn url_to(&self, path: &str, query: &str) -> NotificationUrl {
-        let port = self.listener.local_addr().unwrap().port();
+        let port = self.port();
         let origin = if self.tls.is_some() { format!("https://localhost:{port}") } else { format!("http://127.0.0.1:{port}") };
         url(&format!("{origin}{path}?{query}"))
     }
