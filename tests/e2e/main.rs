@@ -26,3 +26,4 @@ mod secrets;
 mod several;
 mod signals;
 mod tokens;
+mod verify;

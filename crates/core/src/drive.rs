@@ -180,6 +180,12 @@ impl FeedId {
     pub fn key(&self) -> String {
         format!("{}/{}", self.account, self.drive)
     }
+
+    /// The `source` of the feed's events: the drive's absolute URL. `base_url` is Graph's with its version.
+    #[must_use]
+    pub fn source(&self, base_url: &str) -> String {
+        format!("{}{}", base_url.trim_end_matches('/'), self.drive.root_path())
+    }
 }
 
 impl fmt::Display for FeedId {

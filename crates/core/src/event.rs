@@ -64,8 +64,7 @@ impl Origin {
     /// `base_url` is Graph's with its version (`https://graph.microsoft.com/v1.0`); `incarnation` is the cursor record's.
     #[must_use]
     pub fn new(feed: FeedId, base_url: &str, incarnation: u128) -> Self {
-        let source = format!("{}{}", base_url.trim_end_matches('/'), feed.drive.root_path());
-        Self { feed, source, incarnation }
+        Self { source: feed.source(base_url), feed, incarnation }
     }
 }
 

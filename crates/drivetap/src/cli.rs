@@ -32,9 +32,10 @@ Examples:
   drivetap listen drive:b!abc --sink kafka://localhost:9092/drive-events
   drivetap validate -c drivetap.toml              what is wrong with a configuration
   drivetap run -c drivetap.toml                   the service
+  drivetap verify -c drivetap.toml --sink bus     whether the sink has what the drive has
 
 Exit codes:
-  0 done, 64 bad arguments, 69 Graph or a sink unreachable where needed, 70 internal error,
+  0 done, 1 verify found a difference, 64 bad arguments, 69 Graph or a sink unreachable where needed, 70 internal error,
   77 sign-in needed, 78 bad configuration, 130 and 143 stopped by a second signal";
 
 /// The commands.
@@ -61,6 +62,17 @@ pub enum Command {
     /// Say everything that is wrong with a configuration; touches no network
     #[command(after_help = "Example:\n  drivetap validate -c drivetap.toml")]
     Validate(FromFile),
+    /// Read a sink's events back, enumerate the drives afresh, and say where the two differ
+    ///
+    /// The events are folded as a consumer does that drops repeats. The last line is the numbers: missing (the drive has it, the events do
+    /// not), extra (the events have it, the drive does not), stale (both have it, and it differs), repeats (events told again), not covered
+    /// (never told, and last modified before the feed's first event). Before it come a line for each difference and one for each skip in a
+    /// feed's sequence. An item whose event was cut to a stub is compared by its being there. Nothing is written anywhere, and no consumer
+    /// group is made.
+    ///
+    /// Ends with 0 when nothing is missing, extra or stale, else with 1.
+    #[command(after_help = VERIFY_EXAMPLES)]
+    Verify(Verify),
     /// Print a JSON Schema
     #[command(after_help = "Example:\n  drivetap schema event > event.schema.json")]
     Schema {
@@ -128,6 +140,33 @@ pub struct Connection {
     /// The account's name in events; with -c, which account of the configuration
     #[arg(long, value_name = "NAME")]
     pub account: Option<AccountName>,
+}
+
+const VERIFY_EXAMPLES: &str = "\
+Examples:
+  drivetap verify -c drivetap.toml --sink bus
+  drivetap verify -c drivetap.toml --sink bus --json | jq .missing
+  drivetap verify -c drivetap.toml --events events.jsonl     what standard output was redirected to
+  xzcat events.jsonl.xz | drivetap verify -c drivetap.toml --events -";
+
+/// `verify`.
+#[derive(Debug, Args)]
+pub struct Verify {
+    /// The configuration, in TOML: Graph, accounts and subscriptions are as in `run`
+    #[arg(short, long, value_name = "FILE")]
+    pub config: PathBuf,
+    /// The sink whose events are read back, by its name; it has to be Kafka
+    #[arg(long, value_name = "NAME", required_unless_present = "events")]
+    pub sink: Option<String>,
+    /// Take the events from a file of structured events, one a line, instead; `-` is standard input
+    #[arg(long, value_name = "FILE")]
+    pub events: Option<PathBuf>,
+    /// How long after a look a difference is looked at again before it counts
+    #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = duration)]
+    pub recheck_after: Duration,
+    /// Print one JSON object instead of lines
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// `demo`.
@@ -235,6 +274,10 @@ mod tests {
         check("listen me --token-env T --token-file t", false);
         check("listen me --sink ftp://x", false);
         check("listen notes", false);
+        check("verify -c a.toml --sink bus", true);
+        check("verify -c a.toml --events - --json --recheck-after 5s", true);
+        check("verify -c a.toml", false);
+        check("verify --sink bus", false);
         check("demo --for 5s --rate 0.5 --format text", true);
         check("demo --for 5", false);
         check("demo --for 0s", false);

@@ -13,6 +13,8 @@ pub struct Failure {
 /// The exit codes of the contract, beside 0, and 130 and 143 for a second signal. Numbers from BSD's `sysexits.h`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
+    /// 1: `verify` found a difference.
+    Difference,
     /// 64: arguments that mean nothing.
     Usage,
     /// 69: a sink or Graph cannot be reached where the command needs it; a state file or an address is in use.
@@ -26,6 +28,11 @@ pub enum Kind {
 }
 
 impl Failure {
+    /// 1.
+    pub fn difference(message: impl fmt::Display) -> Self {
+        Self::new(Kind::Difference, message)
+    }
+
     /// 64.
     pub fn usage(message: impl fmt::Display) -> Self {
         Self::new(Kind::Usage, message)
@@ -66,6 +73,7 @@ impl Kind {
     #[must_use]
     pub fn code(self) -> u8 {
         match self {
+            Self::Difference => 1,
             Self::Usage => 64,
             Self::Unavailable => 69,
             Self::Internal => 70,

@@ -30,9 +30,10 @@ mod metrics;
 pub mod run;
 mod signals;
 mod sink_url;
+mod verify;
 mod wiring;
 
-pub use cli::{Cli, Command, Connection, Demo, EmulatorArgs, FromFile, Listen, SchemaOf};
+pub use cli::{Cli, Command, Connection, Demo, EmulatorArgs, FromFile, Listen, SchemaOf, Verify};
 pub use env::Env;
 pub use exit::{Failure, Kind};
 pub use run::Streams;

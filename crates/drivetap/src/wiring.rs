@@ -127,14 +127,16 @@ impl Parts {
 
 /// Where a sink of this kind itself keeps what it refuses.
 fn letter_box(kind: &SinkKind) -> Result<Option<Box<dyn DeadLetterBox>>, Failure> {
-    match kind {
+    match *kind {
         #[cfg(feature = "stdout")]
         SinkKind::Stdout(_) => Ok(None),
         #[cfg(feature = "kafka")]
-        SinkKind::Kafka(config) => match drivetap_bridge::sink_kafka::KafkaDeadLetters::new(config).map_err(Failure::config)? {
-            Some(letters) => Ok(Some(Box::new(letters))),
-            None => Ok(None),
-        },
+        SinkKind::Kafka(ref config) => {
+            match drivetap_bridge::sink_kafka::KafkaDeadLetters::new(config).map_err(Failure::config)? {
+                Some(letters) => Ok(Some(Box::new(letters))),
+                None => Ok(None),
+            }
+        }
         #[cfg(feature = "redis")]
         SinkKind::Redis(_) => Ok(None),
     }

@@ -1,7 +1,8 @@
 //! The Kafka sink: CloudEvents on a topic, through librdkafka.
 //!
 //! [`KafkaSink`] is a [`drivetap_sink::Sink`]: `connect`, `publish`, `close`. [`KafkaConfig`] says where to, in which form, and passes
-//! librdkafka's own keys through. [`KafkaDeadLetters`] keeps in another topic what the sink's topic refuses.
+//! librdkafka's own keys through. [`KafkaDeadLetters`] keeps in another topic what the sink's topic refuses. [`ReadBack`] reads what the
+//! sink wrote.
 //!
 //! # What is written
 //! One record per event. Key: the canonical drive id, so that a drive's events share a partition and their order. Timestamp: when
@@ -22,6 +23,7 @@ mod config;
 mod dead_letters;
 mod ledger;
 mod producer;
+mod read_back;
 mod record;
 mod sink;
 mod verdict;
@@ -29,4 +31,5 @@ mod writer;
 
 pub use config::{InvalidConfig, KafkaConfig, Mode};
 pub use dead_letters::KafkaDeadLetters;
+pub use read_back::{ReadBack, ReadBackError, Stored};
 pub use sink::KafkaSink;

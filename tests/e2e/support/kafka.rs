@@ -78,6 +78,16 @@ pub(crate) fn bootstrap_servers() -> String {
     service("/kafka/plaintext")
 }
 
+/// The consumer groups of that name that the broker knows.
+pub(crate) async fn groups(name: &'static str) -> Vec<String> {
+    let listed = tokio::task::spawn_blocking(move || {
+        let consumer: BaseConsumer = client().create().unwrap();
+        let list = consumer.client().fetch_group_list(None, PATIENCE).unwrap();
+        list.groups().iter().map(|group| group.name().to_owned()).filter(|group| group == name).collect()
+    });
+    listed.await.unwrap()
+}
+
 /// The events of the records, in their order.
 pub(crate) fn events(records: &[Record]) -> Vec<Event> {
     records.iter().map(Record::event).collect()

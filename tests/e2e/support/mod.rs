@@ -16,7 +16,7 @@ pub(crate) use self::binary::drivetap;
 pub(crate) use self::event::{CHANGE, Event, GAP, RESYNC, SIGNAL, assert_valid, of_type};
 pub(crate) use self::graph_stub::GraphStub;
 pub(crate) use self::http::get;
-pub(crate) use self::program::{Program, Signal};
+pub(crate) use self::program::{Ended, Program, Signal};
 pub(crate) use self::scene::{Scene, TOKEN, config};
 pub(crate) use self::socketio::SocketIo;
 pub(crate) use drivetap_tests::{PATIENCE, service, unique, until};

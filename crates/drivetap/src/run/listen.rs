@@ -2,12 +2,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use drivetap_bridge::core::feed::{Emit, Start, SubscriptionSettings};
-use drivetap_bridge::core::{AccountName, Remedy, Resource};
-use drivetap_bridge::graph::{BaseUrl, Graph, Quota};
+use drivetap_bridge::core::{AccountName, Resource};
+use drivetap_bridge::graph::{BaseUrl, Quota};
 use drivetap_bridge::sink::NotReady;
 use drivetap_bridge::{Handle, MemoryStore, Report, Role, SinkSettings};
 
-use super::{say_drained, sign_in, until_closed};
+use super::look_up::look_up;
+use super::{say_drained, until_closed};
 use crate::cli::{Connection, Listen};
 use crate::config::{
     Account, Config, GraphSection, Log, Network, OutputFormat, Purpose, SinkConfig, SinkKind, Subscription, TokenFrom,
@@ -81,7 +82,12 @@ async fn check(config: &Config, parts: &mut Parts) -> Result<(), Failure> {
         let Some((_, graph, _)) = parts.graphs.iter().find(|(name, ..)| *name == subscription.account) else {
             continue;
         };
-        look_up(&subscription.settings.resource, graph.as_ref(), config).await?;
+        let Some(account) = config.accounts.iter().find(|account| account.name == subscription.account) else {
+            continue;
+        };
+        let resource = &subscription.settings.resource;
+        let drive = look_up(resource, graph.as_ref(), config, account).await?;
+        say(&format!("{resource} is the {} drive {}", drive.drive_type, drive.id));
     }
     for (settings, sink) in &mut parts.sinks {
         sink.connect().await.map_err(|error| match error {
@@ -90,30 +96,6 @@ async fn check(config: &Config, parts: &mut Parts) -> Result<(), Failure> {
         })?;
     }
     Ok(())
-}
-
-async fn look_up(resource: &Resource, graph: &dyn Graph, config: &Config) -> Result<(), Failure> {
-    match graph.drive(resource).await {
-        Ok(drive) => {
-            say(&format!("{resource} is the {} drive {}", drive.drive_type, drive.id));
-            Ok(())
-        }
-        Err(failure) if failure.remedy == Remedy::SignIn => {
-            let helps = sign_in::hints(&config.accounts);
-            Err(Failure::sign_in(format_args!("sign-in is needed for {resource}: {failure}\n{helps}")))
-        }
-        // 403, 404 and their like: Graph is there, the drive is not.
-        Err(failure) if matches!(failure.remedy, Remedy::RetrySlowly { .. }) => {
-            let base_url = &config.graph.base_url;
-            Err(Failure::unavailable(format_args!(
-                "Graph at {base_url} shows no drive for {resource}: {failure} (the id is wrong, or this account may not see it)"
-            )))
-        }
-        Err(failure) => {
-            let base_url = &config.graph.base_url;
-            Err(Failure::unavailable(format_args!("Graph at {base_url} does not give the drive of {resource}: {failure}")))
-        }
-    }
 }
 
 /// Waits until every subscription has its session.

@@ -2,9 +2,12 @@
 
 #[cfg(feature = "demo")]
 mod demo;
+mod events_source;
 mod listen;
+mod look_up;
 mod service;
 mod sign_in;
+mod verify;
 
 use std::io::{self, IsTerminal as _, Write as _};
 use std::time::Duration;
@@ -55,6 +58,7 @@ enum Work {
     Say(String),
     Service(Box<service::Service>),
     Listen(Box<listen::Listening>),
+    Verify(Box<verify::Verification>),
     #[cfg(feature = "demo")]
     Demo(Box<demo::Demonstration>),
     #[cfg(feature = "demo")]
@@ -81,6 +85,7 @@ pub fn prepare(command: Command, env: &Env, streams: Streams) -> Result<Prepared
             let log = config.log;
             (Work::Service(Box::new(service::Service::new(config, env.clone(), streams))), log)
         }
+        Command::Verify(args) => (Work::Verify(Box::new(verify::Verification::new(args, env, streams)?)), quiet),
         Command::Listen(args) => (Work::Listen(Box::new(listen::Listening::new(*args, env, streams)?)), quiet),
         #[cfg(feature = "demo")]
         Command::Demo(args) => (Work::Demo(Box::new(demo::Demonstration::new(args, streams))), quiet),
@@ -108,6 +113,7 @@ impl Prepared {
             Work::Print(text) => print(&text)?,
             Work::Say(text) => say(&text),
             Work::Service(service) => service.run().await?,
+            Work::Verify(verification) => verification.run().await?,
             Work::Listen(listening) => listening.run().await?,
             #[cfg(feature = "demo")]
             Work::Demo(demonstration) => demonstration.run().await?,
