@@ -30,7 +30,8 @@ pub enum SinkKind {
 
 impl SinkKind {
     fn has_topics(&self) -> bool {
-        match self {
+        // By value, so that a build without any sink has no case.
+        match *self {
             #[cfg(feature = "stdout")]
             Self::Stdout(_) => false,
             #[cfg(feature = "kafka")]
