@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use serde_json::Value;
 use tokio::time::Instant;
 
 use crate::{
@@ -130,6 +131,17 @@ impl DriveHandle {
             };
             let items = drive.changes(0, drive.head()).filter(|item| !item.deleted);
             items.map(|item| (item.id.clone(), item.name.clone())).collect()
+        })
+    }
+
+    /// Everything that is there, the root included, as delta would report it now; whatever its lag, in no promised order.
+    pub fn snapshot(&self) -> Vec<Value> {
+        self.service.with(|world| {
+            let Some(drive) = world.drive(&self.id) else {
+                return Vec::new();
+            };
+            let items = drive.changes(0, drive.head()).filter(|item| !item.deleted);
+            items.map(|item| item.in_delta(drive, item.version)).collect()
         })
     }
 

@@ -49,6 +49,9 @@ pub struct Config {
     pub switches: Switches,
     /// How much a drive keeps.
     pub limits: Limits,
+    /// What the URLs in its answers begin with: `https://localhost:PORT` of a proxy in front of it. By default the address on
+    /// which it listens.
+    pub origin: Option<String>,
     /// The seed of everything random in drives; ids of endpoints and tokens are random all the same.
     pub random_seed: u64,
 }
@@ -63,6 +66,7 @@ impl Default for Config {
             seed: Seed::default(),
             switches: Switches::default(),
             limits: Limits::default(),
+            origin: None,
             random_seed: 1,
         }
     }
@@ -96,7 +100,7 @@ pub enum StartError {
 
 /// A fault of the network or the socket service, now, for sockets that are open.
 ///
-/// As JSON, for the control API: `"reset"`, `{"frame":"42[\"x\"]"}`.
+/// As JSON, for the control API: `"reset"`, `{"frame":"42[\"x\"]"}`, `{"bytes":[130,1,0]}`.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SocketFault {
@@ -116,6 +120,8 @@ pub enum SocketFault {
     Resume,
     /// One text frame, whatever it says: `42["notification"]`, `451-["x"]`, `44/notifications,{"message":"…"}`.
     Frame(String),
+    /// Bytes between two frames, as they are: a binary frame, half a frame, a header that promises too much.
+    Bytes(Vec<u8>),
 }
 
 /// A running emulator. Dropping it stops it; [`Emulator::shutdown`] also waits until it has stopped.
@@ -130,7 +136,8 @@ pub struct Emulator {
 pub(crate) struct Service {
     world: Mutex<World>,
     lines: Lines,
-    /// `http://127.0.0.1:PORT`
+    address: SocketAddr,
+    /// `http://127.0.0.1:PORT`, or what stands in front.
     pub(crate) origin: String,
     pub(crate) stop: CancellationToken,
     clock: Notify,
@@ -148,7 +155,8 @@ impl Emulator {
         }
         let failed = |source| StartError::Listen { address, source };
         let tcp = TcpListener::bind(address).await.map_err(failed)?;
-        let origin = format!("http://{}", tcp.local_addr().map_err(failed)?);
+        let address = tcp.local_addr().map_err(failed)?;
+        let origin = config.origin.clone().unwrap_or_else(|| format!("http://{address}"));
 
         let lines = Lines::default();
         let wires = Wires::new(tcp, lines.clone());
@@ -156,6 +164,7 @@ impl Emulator {
         let service = Arc::new(Service {
             world: Mutex::new(World::new(config)),
             lines,
+            address,
             origin,
             stop: CancellationToken::new(),
             clock: Notify::new(),
@@ -188,6 +197,11 @@ impl Emulator {
     /// `http://127.0.0.1:PORT`: where `/control/…` and the token endpoint (`/{tenant}/oauth2/v2.0/…`) are.
     pub fn origin(&self) -> &str {
         &self.service.origin
+    }
+
+    /// Where it listens, whatever its [origin](Config::origin) says.
+    pub fn address(&self) -> SocketAddr {
+        self.service.address
     }
 
     /// A handle to a drive, in any spelling of its id.
@@ -355,6 +369,7 @@ impl Service {
                 SocketFault::Stall => line.meet(Fate::Stalled),
                 SocketFault::Resume => line.meet(Fate::Open),
                 SocketFault::Frame(text) => drop(line.say(text)),
+                SocketFault::Bytes(bytes) => drop(line.inject(bytes.clone())),
             }
         }
         lines.len()

@@ -207,7 +207,8 @@ impl Line {
         lock(&self.0.state).upgraded
     }
 
-    fn inject(&self, bytes: Vec<u8>) -> bool {
+    /// Sends bytes between two frames, as they are. False where too many wait already.
+    pub(crate) fn inject(&self, bytes: Vec<u8>) -> bool {
         let mut state = lock(&self.0.state);
         if state.injected.len() >= MAX_INJECTED {
             return false;

@@ -306,3 +306,21 @@ async fn a_change_that_makes_no_sense_is_refused_and_changes_nothing() {
     }
     assert_eq!(emulator.stats().changes, before);
 }
+
+#[tokio::test]
+async fn a_snapshot_is_what_an_enumeration_shows_and_links_begin_with_what_stands_in_front() {
+    let origin = "https://localhost:4443".to_owned();
+    let emulator = Emulator::start(Config { origin: Some(origin.clone()), ..Config::default() }).await.unwrap();
+    let drive = emulator.drive(ME_DRIVE).unwrap();
+    drive.delete(&drive.create("/", "Gone.txt").unwrap()).unwrap();
+    assert_eq!(emulator.base_url(), format!("{origin}/v1.0"));
+
+    let url = format!("http://{}/v1.0/drives/{ME_DRIVE}/root/delta", emulator.address());
+    let page = get(&url).await.json();
+    assert!(page["@odata.deltaLink"].as_str().unwrap().starts_with(&origin), "{page}");
+    let named = |items: &[Value]| {
+        let pairs = items.iter().map(|item| (item["id"].to_string(), item["eTag"].to_string()));
+        pairs.collect::<BTreeSet<_>>()
+    };
+    assert_eq!(named(&drive.snapshot()), named(page["value"].as_array().unwrap()));
+}

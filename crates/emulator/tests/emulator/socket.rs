@@ -172,6 +172,7 @@ async fn every_fault_of_a_socket_reaches_the_client() {
         (SocketFault::HangUp, None),
         (SocketFault::Reset, None),
         (SocketFault::Frame("451-/notifications,[]".to_owned()), Some("451-/notifications,[]")),
+        (SocketFault::Bytes(b"\x81\x0451-x".to_vec()), Some("51-x")),
     ] {
         let emulator = emulator().await;
         let mut socket = Socket::listen(&notification_url(&emulator, "/me/drive").await).await;
