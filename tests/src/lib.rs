@@ -5,13 +5,16 @@
 //! | [`KafkaCluster`] | one or three KRaft nodes that can be killed, fenced off and brought back |
 //! | [`RedisServer`] | a Redis that can be killed, reconfigured and asked |
 //! | [`PublishRelay`] | a ledger of what Redis acknowledged: pub/sub keeps none |
+//! | [`Consumer`] | folds what arrived at a sink, as a consumer that drops repeats does |
 //! | [`Proxy`] | latency, trickle, silence, cut, reset, refusal, bad certificates; without root |
 //!
 //! A helper that cannot go on panics: it fails its test, or its row of the matrix, with the reason.
 
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a helper that cannot go on fails its test")]
 
+mod binary;
 mod certificates;
+mod consumer;
 mod kafka;
 mod proxy;
 mod redis_server;
@@ -24,7 +27,9 @@ use std::net::{Ipv4Addr, TcpListener};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+pub use self::binary::drivetap;
 pub use self::certificates::{Authority, Identity};
+pub use self::consumer::{Consumer, Feed, Item, State, differences};
 pub use self::kafka::{KafkaCluster, Listener};
 pub use self::proxy::{Network, Proxy};
 pub use self::redis_server::RedisServer;

@@ -7,7 +7,7 @@ use std::sync::OnceLock;
 use jsonschema::Validator;
 use serde_json::Value;
 
-use super::binary::drivetap;
+use super::drivetap;
 
 pub(crate) const SIGNAL: &str = "io.drivetap.signal.v1";
 pub(crate) const CHANGE: &str = "io.drivetap.change.v1";

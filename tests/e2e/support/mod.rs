@@ -1,6 +1,5 @@
 //! What the tests are written with.
 
-mod binary;
 mod event;
 mod graph_stub;
 mod http;
@@ -12,14 +11,13 @@ mod socketio;
 
 use std::net::{Ipv4Addr, TcpListener};
 
-pub(crate) use self::binary::drivetap;
 pub(crate) use self::event::{CHANGE, Event, GAP, RESYNC, SIGNAL, assert_valid, of_type};
 pub(crate) use self::graph_stub::GraphStub;
 pub(crate) use self::http::get;
 pub(crate) use self::program::{Ended, Program, Signal};
 pub(crate) use self::scene::{Scene, TOKEN, config};
 pub(crate) use self::socketio::SocketIo;
-pub(crate) use drivetap_tests::{PATIENCE, service, unique, until};
+pub(crate) use drivetap_tests::{PATIENCE, drivetap, service, unique, until};
 
 /// A loopback port that nobody listens on. Somebody else may take it, in theory.
 pub(crate) fn closed_port() -> u16 {

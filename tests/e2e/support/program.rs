@@ -11,7 +11,7 @@ use tokio::process::{Child, Command};
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-use super::binary::drivetap;
+use super::drivetap;
 use super::{Event, PATIENCE};
 
 pub(crate) use rustix::process::Signal;

@@ -9,7 +9,7 @@ use std::sync::OnceLock;
 ///
 /// `cargo test --workspace` builds it before it runs anything. After `cargo test -p drivetap-tests` it may be missing or older than its
 /// sources, and then it is built here: a test of yesterday's program proves nothing.
-pub(crate) fn drivetap() -> &'static Path {
+pub fn drivetap() -> &'static Path {
     static PATH: OnceLock<PathBuf> = OnceLock::new();
     PATH.get_or_init(|| {
         let test = std::env::current_exe().unwrap();
