@@ -3,6 +3,7 @@
 //! Everything that xtask itself has to say goes to standard error; standard output is left to what it runs.
 
 mod ci;
+mod faults;
 mod mark;
 mod repo;
 mod run;
@@ -40,6 +41,12 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         filter: Vec<String>,
     },
+    /// Play the fault matrix on real processes, and write docs/faults.md; `-- --help` says more.
+    Faults {
+        /// `--only NAME,…`, `--resume`, `--list`, `--lanes N`.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        words: Vec<String>,
+    },
     /// Check what no compiler checks: layers, lints, README, dependency trees, exceptions.
     Tidy,
     /// Everything that has to pass before a change goes in.
@@ -66,6 +73,7 @@ fn perform(task: Task) -> anyhow::Result<ExitCode> {
         Task::Setup => setup::everything(&repo).map(done),
         Task::Services { action } => services::perform(&repo, action).map(done),
         Task::Test { filter } => test::run(&repo, &filter),
+        Task::Faults { words } => faults::run(&repo, &words),
         Task::Tidy => tidy::run(&repo).map(done),
         Task::Ci => ci::run(&repo),
         Task::Keep(keep) => keep.until_the_end().map(done),

@@ -15,18 +15,29 @@ use crate::signals::Interrupted;
 
 /// The exit code is that of `cargo test`.
 pub(crate) fn run(repo: &Repo, filter: &[String]) -> Result<ExitCode> {
+    on_services(repo, || Ok(()), |state, mark| cargo_test(repo, state, mark, filter))
+}
+
+/// Sets up, starts the services, does `work`, and ends everything that the work left behind. What carries the mark is ended by a
+/// signal to us, too.
+pub(crate) fn on_services(
+    repo: &Repo,
+    set_up: impl FnOnce() -> Result<()>,
+    work: impl FnOnce(&State, &Mark) -> Result<ExitCode>,
+) -> Result<ExitCode> {
     let dir = repo.services_dir();
     let run = services::new_run();
     let mark = Mark::of_run(TESTS, &dir, &run);
     let interrupted = Interrupted::by_signals_that_kill(mark.clone())?;
 
     let tools = setup::for_tests(repo)?;
+    set_up()?;
     interrupted.check()?;
     let _lock = services::lock(&dir)?;
     let keeper = Keeper::start(&dir, &run)?;
     let code = services::up(repo, &tools, Some(&run)).and_then(|state| {
         interrupted.check()?;
-        cargo_test(repo, &state, &mark, filter)
+        work(&state, &mark)
     });
     keeper.finish()?;
     interrupted.exit_code().map_or(code, Ok)
@@ -40,11 +51,16 @@ fn cargo_test(repo: &Repo, state: &State, mark: &Mark, filter: &[String]) -> Res
     let mut command = Command::new("cargo");
     command.args(["test", "--locked"]).args(scope).args(filter).current_dir(&repo.root);
     command.env(services::VARIABLE, State::path(&state.dir));
-    mark.put_on(&mut command);
-    say(format_args!("$ {}", line(&command)));
+    timed(mark.put_on(&mut command))
+}
+
+/// Runs it, and says how long it took. The exit code is its own.
+pub(crate) fn timed(command: &mut Command) -> Result<ExitCode> {
+    let line = line(command);
+    say(format_args!("$ {line}"));
     let begin = Instant::now();
-    let status = command.status().context("cannot run cargo")?;
-    say(format_args!("cargo test: {status} after {} s", begin.elapsed().as_secs()));
+    let status = command.status().with_context(|| format!("cannot run `{line}`"))?;
+    say(format_args!("{status} after {} s", begin.elapsed().as_secs()));
     Ok(match status.code() {
         Some(0) => ExitCode::SUCCESS,
         Some(code) => ExitCode::from(u8::try_from(code).unwrap_or(1)),

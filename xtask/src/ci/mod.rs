@@ -16,7 +16,7 @@ use crate::mark::{CI, Mark};
 use crate::repo::Repo;
 use crate::run::{output, run as run_command, say};
 use crate::signals::Interrupted;
-use crate::{services, setup, tidy};
+use crate::{faults, services, setup, tidy};
 
 /// The README's two commands: the first thing that a stranger types.
 pub(crate) const COMMANDS: [&str; 2] = [DEMO, TEST];
@@ -63,7 +63,8 @@ impl Ci<'_> {
         self.step("advisories", Self::advisories)?;
 
         self.step("demo", |ci| demo::check(&mut ci.readme(DEMO)?))?;
-        self.step("test", |ci| run_command(&mut ci.readme(TEST)?))
+        self.step("test", |ci| run_command(&mut ci.readme(TEST)?))?;
+        self.step("faults", |ci| ci.cargo(&format!("xtask faults --only {}", faults::IN_CI.join(","))))
     }
 
     fn step(&mut self, name: &'static str, work: impl FnOnce(&Self) -> Result<()>) -> Result<()> {

@@ -42,6 +42,20 @@ pub(crate) fn for_tests(repo: &Repo) -> Result<Tools> {
     Ok(tools)
 }
 
+/// What some rows of `cargo xtask faults` need besides. One that is missing where we may not install costs its rows, which say so.
+pub(crate) fn for_faults() -> Result<()> {
+    let _lock = lock()?;
+    let missing = tools::preloaded_libraries_that_are_missing();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    if may_install() {
+        return install(&missing);
+    }
+    say(format_args!("missing, and some rows with it: sudo apt-get {} {}", INSTALL.join(" "), missing.join(" ")));
+    Ok(())
+}
+
 /// What `cargo xtask ci` needs besides.
 pub(crate) fn for_ci(_repo: &Repo) -> Result<()> {
     let _lock = lock()?;
@@ -77,15 +91,28 @@ fn system_packages() -> Result<Tools> {
         say(format_args!("missing: {what}"));
     }
     let packages = tools::packages(&missing);
-    let install = ["install", "-y", "--no-install-recommends"];
-    if !rustix::process::geteuid().is_root() || !Path::new("/usr/bin/apt-get").exists() {
+    if !may_install() {
         bail!(
             "setup may not install system packages here; on Debian 12 or newer, this does:\n    \
              sudo apt-get update && sudo apt-get {} {}\nelsewhere, install what is missing by its own way. Then run setup again",
-            install.join(" "),
+            INSTALL.join(" "),
             packages.join(" "),
         );
     }
+    install(&packages)?;
+    Tools::find().map_err(|missing| {
+        let missing: Vec<_> = missing.iter().map(ToString::to_string).collect();
+        anyhow::anyhow!("apt-get installed {}, and there is still missing: {}", packages.join(" "), missing.join("; "))
+    })
+}
+
+const INSTALL: [&str; 3] = ["install", "-y", "--no-install-recommends"];
+
+fn may_install() -> bool {
+    rustix::process::geteuid().is_root() && Path::new("/usr/bin/apt-get").exists()
+}
+
+fn install(packages: &[&str]) -> Result<()> {
     let apt = || {
         let mut apt = Command::new("apt-get");
         apt.args(["-q", "-o", "DPkg::Lock::Timeout=300"]).env("DEBIAN_FRONTEND", "noninteractive").stdin(Stdio::null());
@@ -94,11 +121,7 @@ fn system_packages() -> Result<Tools> {
         apt
     };
     run(apt().arg("update"))?;
-    run(apt().args(install).args(&packages))?;
-    Tools::find().map_err(|missing| {
-        let missing: Vec<_> = missing.iter().map(ToString::to_string).collect();
-        anyhow::anyhow!("apt-get installed {}, and there is still missing: {}", packages.join(" "), missing.join("; "))
-    })
+    run(apt().args(INSTALL).args(packages))
 }
 
 /// The broker, as Maven resolves it.

@@ -40,6 +40,16 @@ pub(crate) fn packages(missing: &[Missing]) -> Vec<&'static str> {
     packages.into_iter().collect()
 }
 
+/// Libraries that the fault matrix preloads into the program: a clock that jumps, names that are not known.
+const PRELOADED: [(&str, &str); 2] = [("faketime/libfaketimeMT.so.1", "libfaketime"), ("libnss_wrapper.so", "libnss-wrapper")];
+
+/// Debian's packages of those that are not here.
+pub(crate) fn preloaded_libraries_that_are_missing() -> Vec<&'static str> {
+    let folders = || fs::read_dir("/usr/lib").into_iter().flatten().flatten();
+    let is_here = |file: &str| folders().any(|folder| folder.path().join(file).exists());
+    PRELOADED.into_iter().filter(|(file, _)| !is_here(file)).map(|(_, package)| package).collect()
+}
+
 impl Tools {
     /// Looks on `PATH`. The error is everything that is missing or too old, at once.
     pub(crate) fn find() -> Result<Self, Vec<Missing>> {
