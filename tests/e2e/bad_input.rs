@@ -70,7 +70,7 @@ async fn a_configuration_is_refused_with_the_place_of_what_is_wrong() {
         ("[sink.console]\ntype = \"stdout\"\n", "", &["no sink"]),
         ("[[subscription]]\nresource = \"me\"\n", "", &["no subscription"]),
         ("{ env = \"T\" }", "{ env = \"T\"", &["not TOML"]),
-        ("[sink.console]", "[network]\ntransport = \"native\"\n[sink.console]", &["native"]),
+        ("[sink.console]", "[network]\ntransport = \"polling\"\n[sink.console]", &["polling"]),
         ("[sink.console]", "[shutdown]\ndeadline = 30\n[sink.console]", &["a.toml:6:12", "deadline"]),
     ] {
         let text = GOOD.replacen(from, to, 1);

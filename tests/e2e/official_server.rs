@@ -10,6 +10,9 @@ const WILD: &str = r#"{"value":[{"subscriptionId":"5554a2f6-1959-4b95-96f4-369b4
 /// Whatever a client decodes, sorts or encodes anew, it changes here.
 const QUERY: &str = "token=a%2Bb%2fc+d~e==&z=%7E%41&applicationId=e8d4b5a2-3f60&empty=&flag&a=1&a=0";
 
+/// Both transports; ours with the previous major version of the server too, the first to speak engine.io 4.
+const EVERY: [(&str, u8); 3] = [("native", 4), ("native", 3), ("rust-socketio", 4)];
+
 /// A Graph whose endpoint leads to `server`.
 async fn graph_in_front_of(server: &SocketIo) -> GraphStub {
     GraphStub::answering(&json!({
@@ -22,10 +25,12 @@ async fn graph_in_front_of(server: &SocketIo) -> GraphStub {
     .await
 }
 
-fn run(folder: &std::path::Path, graph: &GraphStub) -> Program {
+fn run(transport: &str, folder: &std::path::Path, graph: &GraphStub) -> Program {
+    println!("{transport}");
     let file = folder.join("drivetap.toml");
     let rest = "[[subscription]]\nresource = \"me\"\n[sink.console]\ntype = \"stdout\"\n";
-    std::fs::write(&file, config(&graph.base_url(), rest)).unwrap();
+    let network = format!("[network]\ntransport = \"{transport}\"\n");
+    std::fs::write(&file, config(&graph.base_url(), rest).replacen("[network]\n", &network, 1)).unwrap();
     Program::drivetap(["run".as_ref(), "-c".as_ref(), file.as_os_str()], &[("DRIVETAP_TOKEN", TOKEN)])
 }
 
@@ -38,10 +43,16 @@ fn item(id: &str, name: &str) -> Value {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_captured_frame_becomes_a_signal_and_delta_tells_what_changed() {
-    let mut server = SocketIo::start().await;
+    for (transport, major) in EVERY {
+        frame_and_delta(transport, major).await;
+    }
+}
+
+async fn frame_and_delta(transport: &str, major: u8) {
+    let mut server = SocketIo::start(major, json!({})).await;
     let graph = graph_in_front_of(&server).await;
     let folder = tempfile::tempdir().unwrap();
-    let program = run(folder.path(), &graph);
+    let program = run(transport, folder.path(), &graph);
 
     let upgrade = server.next("upgrade").await;
     let connect = server.next("connect").await;
@@ -78,10 +89,16 @@ async fn the_captured_frame_becomes_a_signal_and_delta_tells_what_changed() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_takes_its_leave_is_joined_again_and_the_gap_is_told() {
-    let mut server = SocketIo::start().await;
+    for (transport, major) in EVERY {
+        leave(transport, major).await;
+    }
+}
+
+async fn leave(transport: &str, major: u8) {
+    let mut server = SocketIo::start(major, json!({})).await;
     let graph = graph_in_front_of(&server).await;
     let folder = tempfile::tempdir().unwrap();
-    let program = run(folder.path(), &graph);
+    let program = run(transport, folder.path(), &graph);
     server.next("connect").await;
 
     // Nobody signals this: the walk after the reconnect finds it.
@@ -105,10 +122,16 @@ async fn a_server_that_takes_its_leave_is_joined_again_and_the_gap_is_told() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_server_says_that_is_no_notification_costs_a_session_at_most() {
-    let mut server = SocketIo::start().await;
+    for (transport, major) in EVERY {
+        junk(transport, major).await;
+    }
+}
+
+async fn junk(transport: &str, major: u8) {
+    let mut server = SocketIo::start(major, json!({})).await;
     let graph = graph_in_front_of(&server).await;
     let folder = tempfile::tempdir().unwrap();
-    let program = run(folder.path(), &graph);
+    let program = run(transport, folder.path(), &graph);
     server.next("connect").await;
 
     server.command(&json!({ "emitEvent": "greeting", "args": ["?", { "deep": [[[]]] }] })).await;
@@ -133,6 +156,28 @@ async fn what_a_server_says_that_is_no_notification_costs_a_session_at_most() {
     let wild: Value = serde_json::from_str(WILD).unwrap();
     assert!(of_type(&events, SIGNAL).iter().all(|event| *event.data() == wild["value"][0]), "{events:#?}");
     assert!(!of_type(&events, GAP).is_empty(), "a session that ended leaves a gap: {events:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn heartbeats_acknowledgements_and_attachments_of_the_official_server_are_understood() {
+    for major in [4, 3] {
+        // A server that misses an answer hangs up within two seconds.
+        let mut server = SocketIo::start(major, json!({ "pingInterval": 300, "pingTimeout": 1_500 })).await;
+        let graph = graph_in_front_of(&server).await;
+        let folder = tempfile::tempdir().unwrap();
+        let program = run("native", folder.path(), &graph);
+        server.next("connect").await;
+
+        server.command(&json!({ "emitAck": WILD })).await;
+        server.next("acked").await;
+        server.command(&json!({ "emitBinary": "greeting" })).await;
+        tokio::time::sleep(std::time::Duration::from_secs(4)).await;
+        server.emit(WILD).await;
+        let both = |events: &[Event]| of_type(events, SIGNAL).len() == 2;
+        let events = program.events("a signal before and one after the attachments", both).await;
+        program.stop().await.assert(0, &[]);
+        assert!(of_type(&events, GAP).is_empty(), "the session stood all the time: {events:#?}");
+    }
 }
 
 /// The two doubles of Graph agree on what matters here.

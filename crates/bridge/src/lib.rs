@@ -5,6 +5,7 @@
 //! | feature | brings |
 //! |---|---|
 //! | `reqwest` | Graph over HTTPS |
+//! | `native` | drivetap's own transport |
 //! | `rust-socketio` | the transport over the crate of that name |
 //! | `stdout`, `kafka`, `redis` | a sink each |
 //! | `redb` | cursors in a file |

@@ -37,7 +37,7 @@ fn start(cli: Cli) -> Result<(), Failure> {
 
 /// rustls asks the process which implementation it has; a library that chose one could choose a second one.
 fn install_tls() {
-    #[cfg(any(feature = "reqwest", feature = "redis"))]
+    #[cfg(any(feature = "reqwest", feature = "redis", feature = "native"))]
     // An error means that there is one already.
     let _ = rustls::crypto::ring::default_provider().install_default();
 }

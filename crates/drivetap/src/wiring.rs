@@ -212,11 +212,23 @@ fn graphs(_: &Config, _: &Env) -> Result<Graphs, Failure> {
 
 fn transport(network: &Network) -> Result<Arc<dyn Transport>, Failure> {
     match network.transport {
+        #[cfg(feature = "native")]
+        TransportKind::Native => {
+            use drivetap_bridge::transport::{Native, NativeConfig};
+
+            let config = NativeConfig {
+                ca_pem: network.ca_pem.clone(),
+                proxy: network.proxy.clone(),
+                connect_timeout: network.connect_timeout,
+            };
+            Ok(Arc::new(Native::new(&config).map_err(|error| Failure::config(chain(&error)))?))
+        }
+        #[cfg(not(feature = "native"))]
+        TransportKind::Native => Err(Failure::not_compiled_in("the transport \"native\"", "native")),
         #[cfg(feature = "rust-socketio")]
         TransportKind::RustSocketIo => {
             use drivetap_bridge::transport::{RustSocketIo, RustSocketIoConfig};
 
-            #[cfg(feature = "reqwest")]
             if network.proxy.is_set() {
                 warn!("the proxy reaches Graph only: the transport \"rust-socketio\" opens its sockets without one");
             }

@@ -18,9 +18,11 @@ pub(crate) struct SocketIo {
 }
 
 impl SocketIo {
-    pub(crate) async fn start() -> Self {
+    /// Of this major version, with these options beside: tests/services/README.md.
+    pub(crate) async fn start(major: u8, mut options: Value) -> Self {
+        options["major"] = json!(major);
         let mut node = Command::new(service("/tools/node"));
-        node.arg(service("/socketio")).arg("{}").stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true);
+        node.arg(service("/socketio")).arg(options.to_string()).stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true);
         let mut process = node.spawn().unwrap();
         let (stdin, stdout) = (process.stdin.take().unwrap(), process.stdout.take().unwrap());
         let mut server = Self { port: 0, stdin, stdout: BufReader::new(stdout).lines(), _process: process };

@@ -5,7 +5,6 @@ const { readFileSync } = require("node:fs");
 const http = require("node:http");
 const https = require("node:https");
 const readline = require("node:readline");
-const { Server } = require("socket.io");
 
 const options = {
   port: 0,
@@ -13,8 +12,10 @@ const options = {
   path: "/socket.io/",
   pingInterval: 25000,
   pingTimeout: 20000,
+  major: 4,
   ...JSON.parse(process.argv[2] ?? "{}"),
 };
+const { Server } = require(options.major === 3 ? "socket.io-3" : "socket.io");
 let refusal = options.refuse ?? false;
 
 const print = (line) => process.stdout.write(JSON.stringify(line) + "\n");
@@ -57,7 +58,13 @@ const obey = (command) => {
   if ("emitObject" in command) return namespace.emit("notification", command.emitObject);
   if ("emitEvent" in command) return namespace.emit(command.emitEvent, ...(command.args ?? []));
   if ("refuse" in command) return (refusal = command.refuse);
-  if (command.disconnect) return namespace.disconnectSockets(false);
+  if ("emitAck" in command) {
+    const acked = () => print({ event: "acked" });
+    return namespace.sockets.forEach((socket) => socket.emit("notification", command.emitAck, acked));
+  }
+  if ("emitBinary" in command) return namespace.emit(command.emitBinary, Buffer.from("attached"), Buffer.from(""));
+  // Not `disconnectSockets`, which came with version 4.
+  if (command.disconnect) return namespace.sockets.forEach((socket) => socket.disconnect(false));
   if (command.closeEngine) return namespace.sockets.forEach((socket) => socket.conn.close());
   throw new Error(`no such command: ${JSON.stringify(command)}`);
 };

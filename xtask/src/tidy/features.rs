@@ -26,6 +26,7 @@ const FEATURES: &[Feature] = &[
     Feature { name: "redis", brings: &["redis"], tolerates: &[] },
     Feature { name: "kafka", brings: &["rdkafka"], tolerates: &[] },
     Feature { name: "stdout", brings: &[], tolerates: &[] },
+    Feature { name: "native", brings: &["tungstenite"], tolerates: &[] },
     // It polls over HTTP, which we never ask for: ends with the native transport.
     Feature { name: "rust-socketio", brings: &["rust_socketio"], tolerates: &["reqwest"] },
 ];

@@ -1,9 +1,7 @@
 use std::time::Duration;
 
-use drivetap_bridge::core::Backoff;
 use drivetap_bridge::core::feed::Timing;
-#[cfg(feature = "reqwest")]
-use drivetap_bridge::graph::ProxySettings;
+use drivetap_bridge::core::{Backoff, ProxySettings};
 use drivetap_bridge::transport::Limits;
 
 use super::problem::Problems;
@@ -15,7 +13,7 @@ use crate::env::Env;
 pub struct Network {
     /// Default `rust-socketio`.
     pub transport: TransportKind,
-    /// The most sessions at once; a renewal always gets one. Default 256.
+    /// The most sessions of `rust-socketio` at once; a renewal always gets one. Default 256.
     pub max_sessions: usize,
     /// For TCP, a proxy's CONNECT and TLS. Default 10 s.
     pub connect_timeout: Duration,
@@ -23,8 +21,7 @@ pub struct Network {
     pub request_timeout: Duration,
     /// For a session: `open_timeout`, default 15 s.
     pub limits: Limits,
-    /// Which proxy Graph is reached through.
-    #[cfg(feature = "reqwest")]
+    /// Which proxy Graph and, by the native transport, its socket are reached through.
     pub proxy: ProxySettings,
     /// Certificates in PEM, trusted besides the platform's.
     pub ca_pem: Option<Vec<u8>>,
@@ -35,8 +32,15 @@ pub struct Network {
 /// `[network] transport`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TransportKind {
+    /// drivetap's own.
+    Native,
     /// The crate of that name, contained.
     RustSocketIo,
+}
+
+impl TransportKind {
+    /// The one that was tried longer, if it is there.
+    const DEFAULT: Self = if cfg!(feature = "rust-socketio") { Self::RustSocketIo } else { Self::Native };
 }
 
 const BACKOFF: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
@@ -54,16 +58,13 @@ pub(super) fn network(
     // Everything is asked for before anything is given up, so that all mistakes show and no key looks unknown.
     let backoff = bounds(network, duration("backoff_min"), duration("backoff_max"), BACKOFF, Backoff::try_new);
     let slow = bounds(network, duration("slow_retry_min"), duration("slow_retry_max"), SLOW, Backoff::try_slow);
-    let transport = network.map_or(Some(TransportKind::RustSocketIo), transport);
+    let transport = network.map_or(Some(TransportKind::DEFAULT), transport);
     let max_sessions = network.and_then(|n| n.integer("max_sessions", 1, 65_536)).map_or(256, |at| at.value);
     let connect_timeout = value("connect_timeout", 10);
     let request_timeout = value("request_timeout", 60);
     let limits = Limits { open: value("open_timeout", 15), ..Limits::default() };
     let ca_pem = network.and_then(|n| n.contents("ca_file")).map(|at| at.value);
-    #[cfg(feature = "reqwest")]
     let proxy = proxy(network, env, problems);
-    #[cfg(not(feature = "reqwest"))]
-    let _ = (network.and_then(|n| n.text("proxy")), env, problems);
     let late = delta.map(|delta| {
         let of = |key| delta.duration(key).map(|at| at.value);
         (of("safety_walk"), of("poll"), of("resync_every"), delta.durations("lag_retries"))
@@ -76,17 +77,7 @@ pub(super) fn network(
         timing.resync_every = resync_every;
         timing.lag_retries = lag_retries.unwrap_or(timing.lag_retries);
     }
-    Some(Network {
-        transport: transport?,
-        max_sessions,
-        connect_timeout,
-        request_timeout,
-        limits,
-        #[cfg(feature = "reqwest")]
-        proxy: proxy?,
-        ca_pem,
-        timing,
-    })
+    Some(Network { transport: transport?, max_sessions, connect_timeout, request_timeout, limits, proxy: proxy?, ca_pem, timing })
 }
 
 impl Network {
@@ -105,25 +96,24 @@ impl Network {
 
 fn transport(network: &Section<'_>) -> Option<TransportKind> {
     let Some(at) = network.text("transport") else {
-        return Some(TransportKind::RustSocketIo);
+        return Some(TransportKind::DEFAULT);
     };
-    match at.value {
-        "rust-socketio" => Some(TransportKind::RustSocketIo),
-        "native" => {
-            network.problem_at(
-                &at,
-                "the transport \"native\" is not compiled into this binary (feature \"native\"): use \"rust-socketio\"",
-            );
-            None
-        }
+    let (kind, compiled_in) = match at.value {
+        "native" => (TransportKind::Native, cfg!(feature = "native")),
+        "rust-socketio" => (TransportKind::RustSocketIo, cfg!(feature = "rust-socketio")),
         other => {
-            network.problem_at(&at, format!("transport is {other:?}, which is none of: rust-socketio, native"));
-            None
+            network.problem_at(&at, format!("transport is {other:?}, which is none of: native, rust-socketio"));
+            return None;
         }
+    };
+    if !compiled_in {
+        let name = at.value;
+        let message = format!("the transport {name:?} is not compiled into this binary: build it with the feature {name:?}");
+        network.problem_at(&at, message);
     }
+    compiled_in.then_some(kind)
 }
 
-#[cfg(feature = "reqwest")]
 fn proxy(network: Option<&Section<'_>>, env: &Env, problems: &Problems) -> Option<ProxySettings> {
     let configured = network.and_then(|n| n.text("proxy"));
     match (ProxySettings::new(configured.as_ref().map(|at| at.value), |name| env.get(name)), configured) {

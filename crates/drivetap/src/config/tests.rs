@@ -194,8 +194,8 @@ fn every_mistake_is_said_with_its_place() {
     check(requests, &["d.toml:10:21: requests_in_5_min must be between 10 and 1000000"]);
     check("[network]\nmax_sessions = 0\n", &["d.toml:9:16: max_sessions must be between 1 and 65536"]);
     check(
-        "[network]\ntransport = \"native\"\n",
-        &["d.toml:9:13: the transport \"native\" is not compiled into this binary (feature \"native\"): use \"rust-socketio\""],
+        "[network]\ntransport = \"polling\"\n",
+        &["d.toml:9:13: transport is \"polling\", which is none of: native, rust-socketio"],
     );
     check(
         "[network]\nproxy = \"socks5://u:hunter2@p:1\"\n",
@@ -429,7 +429,7 @@ mod schema {
             "[sink.a]\ntype = \"redis\"\nurl = \"redis://h\"\nchannel = \"c\"\ndead_letter = { topic = \"t\" }\n",
             "[shutdown]\ndeadline = 30\n",
             "[network]\nmax_sessions = 0\n",
-            "[network]\ntransport = \"native\"\n",
+            "[network]\ntransport = \"polling\"\n",
             "[admin]\nlisten = \"9464\"\n",
             "[log]\nlevel = \"loud\"\n",
             "[state]\n",
