@@ -76,6 +76,11 @@ impl Proxy {
         self.address
     }
 
+    /// Where new connections lead now.
+    pub fn leads_to(&self) -> SocketAddr {
+        *self.shared.upstream.lock().unwrap()
+    }
+
     /// Where new connections lead from now on.
     pub fn lead_to(&self, upstream: SocketAddr) {
         *self.shared.upstream.lock().unwrap() = upstream;

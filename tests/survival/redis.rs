@@ -13,7 +13,7 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 use tokio::time::sleep;
 
-use crate::{assert_nothing_lost, deliver};
+use crate::{Progress, Said, assert_nothing_lost, deliver};
 
 const CHANNEL: &str = "drive-events";
 
@@ -38,10 +38,16 @@ fn acknowledged(relay: &PublishRelay) -> Vec<String> {
     relay.acknowledged(CHANNEL, 0).iter().map(|published| id(&published.message)).collect()
 }
 
+async fn delivered(sink: &mut RedisSink, events: &[Arc<Event>]) -> Said {
+    let progress = Progress::default();
+    deliver(sink, events, &progress).await;
+    progress.said()
+}
+
 /// Delivers in the background, so that something is always on its way when a fault strikes.
-fn delivering(mut sink: RedisSink, events: &[Arc<Event>]) -> tokio::task::JoinHandle<crate::Said> {
+fn delivering(mut sink: RedisSink, events: &[Arc<Event>]) -> tokio::task::JoinHandle<Said> {
     let events = events.to_vec();
-    tokio::spawn(async move { deliver(&mut sink, &events).await })
+    tokio::spawn(async move { delivered(&mut sink, &events).await })
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -116,7 +122,7 @@ async fn a_server_that_is_really_out_of_memory_still_publishes() {
     };
     assert!(refused.contains("OOM") || refused.contains("maxmemory"), "{refused}");
     let events = events(500, 1);
-    let said = deliver(&mut sink, &events).await;
+    let said = delivered(&mut sink, &events).await;
     assert!(said.holds.is_empty() && said.reconnects.is_empty(), "{said:#?}");
     assert_nothing_lost(&acknowledged(&relay), &events);
 }
@@ -136,7 +142,7 @@ async fn a_subscriber_that_is_too_slow_is_cut_by_the_server_and_costs_nobody_els
     let mut drive = Drive::new("b!one");
     let events: Vec<_> = (0..400).map(|_| drive.change_of(50_000)).collect();
     let mut sink = connected(&relay).await;
-    let said = deliver(&mut sink, &events).await;
+    let said = delivered(&mut sink, &events).await;
     assert!(said.holds.is_empty() && said.reconnects.is_empty(), "{said:#?}");
     assert_nothing_lost(&acknowledged(&relay), &events);
     assert_eq!(read.await.unwrap(), 400, "the other subscriber has everything");

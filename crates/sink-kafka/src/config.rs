@@ -24,7 +24,7 @@ pub struct KafkaConfig {
     pub mode: Mode,
     /// librdkafka's keys, [as it spells them](https://github.com/confluentinc/librdkafka/blob/v2.12.1/CONFIGURATION.md). They override
     /// drivetap's defaults: `enable.idempotence=true`, `acks=all`, `linger.ms=5`, `compression.type=zstd`,
-    /// `partitioner=murmur2_random` (as Java's clients partition), `socket.keepalive.enable=true`, `allow.auto.create.topics=false`,
+    /// `partitioner=murmur2_random` (as Java's clients partition), `socket.keepalive.enable=true`, `socket.timeout.ms=20000`, `reconnect.backoff.max.ms=2000`, `allow.auto.create.topics=false`,
     /// `topic.metadata.propagation.max.ms=5000`, `client.id=drivetap`, and, where TLS is used, `ssl.ca.location=probe` (the system's authorities).
     ///
     /// For a topic with a small `max.message.bytes`, set `batch.size` below it: the broker refuses a larger batch as a whole, whose
@@ -39,9 +39,11 @@ pub struct KafkaConfig {
     pub in_flight_messages: NonZeroUsize,
     /// How long one attempt to connect may take; 10 s.
     pub connect_timeout: Duration,
-    /// How long may pass without a single acknowledgement before the producer is given up and the batch offered again; 30 s.
+    /// How long may pass without a single acknowledgement before [`publish`](drivetap_sink::Sink::publish) says that it waits for the
+    /// cluster; 30 s. librdkafka goes on trying meanwhile, for as long as it takes.
     ///
-    /// librdkafka's own limit (`message.timeout.ms`) is off: it would drop a record and send the ones behind it.
+    /// librdkafka's own limit (`message.timeout.ms`) is off: it would drop a record and send the ones behind it. Above
+    /// `socket.timeout.ms`, so that librdkafka has replaced a dead connection before.
     pub delivery_timeout: Duration,
 }
 
@@ -231,6 +233,9 @@ const DEFAULTS: &[(&[&str], &str)] = &[
     (&["compression.type", "compression.codec"], "zstd"),
     (&["partitioner"], "murmur2_random"),
     (&["socket.keepalive.enable"], "true"),
+    // How long a request on a connection that died in silence waits for an answer, before it is sent again on another one.
+    (&["socket.timeout.ms"], "20000"),
+    (&["reconnect.backoff.max.ms"], "2000"),
     (&["allow.auto.create.topics"], "false"),
     // How long a topic that was deleted may just be slow to be seen.
     (&["topic.metadata.propagation.max.ms"], "5000"),

@@ -73,9 +73,8 @@ impl DeadLetterBox for KafkaDeadLetters {
             [letter.sink, &self.refused_by, letter.code, letter.reason, letter.event.event_type().as_str(), letter.event.id()];
         let headers = Self::HEADERS.into_iter().zip(headers);
         let headers: Vec<_> = headers.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
-        let key = letter.event.partition_key();
-        let at = letter.at.as_millisecond();
-        let Outcome { stop, .. } = self.writer.publish(&[value], |value| Record::letter(key, value, headers.clone(), at)).await;
+        let (event, at) = (letter.event, letter.at.as_millisecond());
+        let Outcome { stop, .. } = self.writer.publish(&[value], |value| Record::letter(event, value, headers.clone(), at)).await;
         match stop {
             None => Ok(()),
             Some(Stop::Reject { code, reason }) => Err(NotKept::Never(format!("{reason} ({code})"))),

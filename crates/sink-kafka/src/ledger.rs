@@ -1,3 +1,4 @@
+use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rdkafka::types::RDKafkaErrorCode;
@@ -5,7 +6,7 @@ use tokio::sync::Notify;
 
 use crate::verdict::is_consequence;
 
-/// What became of each record of one batch: written by librdkafka's reports, read by `publish`.
+/// What became of each record that is not acknowledged yet: written by librdkafka's reports, read by `publish`.
 #[derive(Default)]
 pub(crate) struct Ledger {
     pages: Mutex<Pages>,
@@ -14,7 +15,9 @@ pub(crate) struct Ledger {
 
 #[derive(Default)]
 struct Pages {
-    records: Vec<Entry>,
+    // The index of the first of them.
+    first: usize,
+    records: VecDeque<Entry>,
     waiting: usize,
     waiting_bytes: usize,
     failure: Option<RDKafkaErrorCode>,
@@ -44,24 +47,19 @@ pub(crate) struct Standing {
 }
 
 impl Ledger {
-    /// A new batch. The last one has no record waiting: a producer that could not settle a batch is not used again.
-    pub(crate) fn open(&self) {
-        *self.pages() = Pages::default();
-    }
-
     /// Enters a record of `size` bytes that is about to be handed over; returns its index.
     pub(crate) fn enter(&self, size: usize) -> usize {
         let mut pages = self.pages();
         pages.waiting += 1;
         pages.waiting_bytes += size;
-        pages.records.push(Entry { size, fate: Fate::Waiting });
-        pages.records.len() - 1
+        pages.records.push_back(Entry { size, fate: Fate::Waiting });
+        pages.first + pages.records.len() - 1
     }
 
     /// Strikes out the last record: librdkafka did not take it, so no report will come.
     pub(crate) fn strike_last(&self) {
         let mut pages = self.pages();
-        if let Some(Entry { size, fate: Fate::Waiting }) = pages.records.pop() {
+        if let Some(Entry { size, fate: Fate::Waiting }) = pages.records.pop_back() {
             pages.waiting -= 1;
             pages.waiting_bytes -= size;
         }
@@ -70,7 +68,8 @@ impl Ledger {
     /// A report came.
     pub(crate) fn settle(&self, index: usize, outcome: Result<(), RDKafkaErrorCode>) {
         let mut pages = self.pages();
-        let Some(entry) = pages.records.get_mut(index).filter(|entry| entry.fate == Fate::Waiting) else { return };
+        let Some(nth) = index.checked_sub(pages.first) else { return };
+        let Some(entry) = pages.records.get_mut(nth).filter(|entry| entry.fate == Fate::Waiting) else { return };
         entry.fate = outcome.map_or_else(Fate::Failed, |()| Fate::Stored);
         let size = entry.size;
         pages.waiting -= 1;
@@ -88,7 +87,15 @@ impl Ledger {
         self.changed.notify_one();
     }
 
-    /// How many records were handed over.
+    /// The first `n` records, all of them stored, are told of as durable: they are forgotten.
+    pub(crate) fn acknowledge(&self, n: usize) {
+        let mut pages = self.pages();
+        let n = n.min(pages.records.len());
+        pages.records.drain(..n);
+        pages.first += n;
+    }
+
+    /// How many records were handed over and are not forgotten.
     pub(crate) fn sent(&self) -> usize {
         self.pages().records.len()
     }
@@ -185,6 +192,22 @@ mod tests {
         ledger.settle(4, Err(RDKafkaErrorCode::PurgeQueue));
         assert_eq!(ledger.suspects(RDKafkaErrorCode::MessageSizeTooLarge), 3);
         assert_eq!(ledger.suspects(RDKafkaErrorCode::InvalidRecord), 0);
+    }
+
+    #[test]
+    fn a_report_finds_its_record_after_those_before_it_are_forgotten() {
+        let ledger = Ledger::default();
+        for _ in 0..4 {
+            ledger.enter(10);
+        }
+        ledger.settle(0, Ok(()));
+        ledger.settle(1, Ok(()));
+        ledger.acknowledge(ledger.stored_prefix());
+        assert_eq!(ledger.sent(), 2);
+        ledger.settle(0, Err(RDKafkaErrorCode::Fatal));
+        ledger.settle(2, Ok(()));
+        assert_eq!((ledger.stored_prefix(), ledger.enter(10)), (1, 4));
+        assert_eq!(ledger.standing(), Standing { waiting: 2, waiting_bytes: 20, failure: None });
     }
 
     #[test]

@@ -11,10 +11,12 @@
 //! see [`Mode`].
 //!
 //! # Order
-//! A record that fails must not be overtaken by a later one of its partition, or a repeat would arrive after its successor. Three rules
+//! A record that fails must not be overtaken by a later one of its partition, or a repeat would arrive after its successor. Four rules
 //! hold that, however librdkafka retries inside:
 //! - the producer is idempotent and gapless: broker and client refuse whatever follows a record that was not stored;
-//! - a producer that failed once is purged and never used again: what it had sent are repeats of the next one's first records;
+//! - a producer that nobody answers keeps its records and its sequence numbers, however long it takes: what is still on its way in a
+//!   frozen broker or network arrives as a repeat that the broker knows, and not behind what another producer sent;
+//! - a producer of which a record failed is purged and never used again: what it had sent are repeats of the next one's first records;
 //! - after a broker refused a batch for its content, the records of that batch go one by one, until the culprit is known by name.
 //!
 //! With `enable.idempotence = "false"` the first rule falls away, so records go one by one always: in order, and slowly.

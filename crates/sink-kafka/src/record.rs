@@ -6,6 +6,8 @@ use crate::Mode;
 
 /// An event in Kafka's words, ready to be copied into librdkafka's queue.
 pub(crate) struct Record<'a> {
+    // The event's.
+    id: &'a str,
     key: &'a str,
     value: Value<'a>,
     headers: Vec<(String, String)>,
@@ -25,13 +27,19 @@ impl<'a> Record<'a> {
             Mode::Structured => (Value::Whole(event.to_json()), content_type(Event::STRUCTURED_CONTENT_TYPE).into()),
         };
         // Not the item's own time: retention counts from the record's, and would delete what is old on the day it is written.
-        Self { key: event.partition_key(), value, headers, timestamp: event.recorded_time().as_millisecond() }
+        let timestamp = event.recorded_time().as_millisecond();
+        Self { id: event.id(), key: event.partition_key(), value, headers, timestamp }
     }
 
     /// A dead letter, already in JSON. It is no CloudEvent: the event is in it.
-    pub(crate) fn letter(key: &'a str, json: &'a str, mut headers: Vec<(String, String)>, timestamp: i64) -> Self {
+    pub(crate) fn letter(of: &'a Event, json: &'a str, mut headers: Vec<(String, String)>, timestamp: i64) -> Self {
         headers.extend(content_type("application/json"));
-        Self { key, value: Value::Data(json), headers, timestamp }
+        Self { id: of.id(), key: of.partition_key(), value: Value::Data(json), headers, timestamp }
+    }
+
+    /// Two records of one id are the same record.
+    pub(crate) fn id(&self) -> &'a str {
+        self.id
     }
 
     /// Bytes of key, value and headers: what the window of records in flight is counted in.

@@ -15,30 +15,49 @@ use crate::verdict::{Refusal, content_fault, missing};
 use crate::{InvalidConfig, KafkaConfig};
 
 /// Brings records to one topic, in order, through one producer at a time: what the sink and its dead letters share.
+///
+/// A producer that stalls (no broker answers) keeps its records and goes on trying while the same batch is offered again: it alone can
+/// send a record twice without harm, because the broker knows its sequence numbers. A request of a producer that was given up may still
+/// be on its way, in a frozen broker or a network, and arrive behind what its successor sent.
 pub(crate) struct Writer {
     config: Arc<KafkaConfig>,
     client: ClientConfig,
     producer: Option<Producer>,
+    stall: Option<Stall>,
     // An attempt outlives a `connect` that was dropped: the next one takes it over.
     attempt: Option<Attempt>,
-    // The last producer, ending on its own thread. There is never a third.
-    retiring: Option<JoinHandle<()>>,
+    // Producers that were given up, ending on threads of their own. No new one is made before they ended.
+    retiring: Vec<JoinHandle<()>>,
     // How many of the next records go one by one.
     suspects: usize,
+}
+
+// What the producer was left with when it stalled.
+struct Stall {
+    // The ids of the records that it keeps: the front of the batch that is offered next.
+    records: Vec<String>,
+    // How many of them had no report.
+    waiting: usize,
+    // A producer that found the cluster while the old one still waited.
+    successor: Option<Producer>,
 }
 
 impl Writer {
     pub(crate) fn new(config: KafkaConfig) -> Result<Self, InvalidConfig> {
         let client = config.client()?;
-        Ok(Self { config: Arc::new(config), client, producer: None, attempt: None, retiring: None, suspects: 0 })
+        let (config, retiring) = (Arc::new(config), Vec::new());
+        Ok(Self { config, client, producer: None, stall: None, attempt: None, retiring, suspects: 0 })
     }
 
     pub(crate) fn config(&self) -> &KafkaConfig {
         &self.config
     }
 
-    /// A new producer, whatever became of the last one. **Cancel safe.**
+    /// A new producer, unless the last one stalled and comes back to life. **Cancel safe.**
     pub(crate) async fn connect(&mut self) -> Result<(), Refusal> {
+        if self.stall.is_some() && self.producer.is_some() {
+            return self.revive().await;
+        }
         self.disconnect();
         self.producer = Some(self.open().await?);
         Ok(())
@@ -46,7 +65,8 @@ impl Writer {
 
     /// Lets the producer go; what it has not delivered is lost.
     pub(crate) fn disconnect(&mut self) {
-        if let Some(old) = self.producer.take() {
+        let successor = self.stall.take().and_then(|stall| stall.successor);
+        for old in self.producer.take().into_iter().chain(successor) {
             self.retire(old);
         }
     }
@@ -61,6 +81,9 @@ impl Writer {
         if batch.is_empty() {
             return Outcome::all(0);
         }
+        if self.stall.as_ref().is_some_and(|stall| !stall.is_front_of(batch, &record)) {
+            self.disconnect();
+        }
         let producer = match self.producer.take() {
             Some(producer) => producer,
             None => match self.open().await {
@@ -68,12 +91,19 @@ impl Writer {
                 Err(refusal) => return Outcome::stopped(0, refusal.into()),
             },
         };
-        let Err(halt) = self.offer(&producer, batch, record).await else {
+        let Err(halt) = self.offer(&producer, batch, &record).await else {
+            producer.ledger().acknowledge(batch.len());
             self.suspects = self.suspects.saturating_sub(batch.len());
+            self.disconnect();
             self.producer = Some(producer);
             return Outcome::all(batch.len());
         };
-        let outcome = self.halted(halt, producer).await;
+        let outcome = match halt {
+            Halt::Stalled => {
+                self.stalled(producer, |from, to| batch[from..to].iter().map(|one| record(one).id().to_owned()).collect())
+            }
+            halt => self.halted(halt, producer).await,
+        };
         // The last reports can come while the producer is being purged.
         if outcome.acked == batch.len() { Outcome::all(outcome.acked) } else { outcome }
     }
@@ -84,10 +114,13 @@ impl Writer {
             if let Some(mut attempt) = self.attempt.take() {
                 attempt.abandon();
                 if let Ok(Ok(producer)) = (&mut attempt.handle).await {
-                    self.producer = Some(producer);
+                    self.retire(producer);
                 }
             }
-            if let Some(retiring) = self.retiring.take() {
+            if let Some(successor) = self.stall.take().and_then(|stall| stall.successor) {
+                self.retire(successor);
+            }
+            for retiring in self.retiring.drain(..) {
                 ended(retiring.await);
             }
             if let Some(producer) = self.producer.take() {
@@ -97,6 +130,13 @@ impl Writer {
         if timeout(within, closing).await.is_err() {
             tracing::warn!("librdkafka is still ending its threads");
         }
+    }
+}
+
+impl Stall {
+    fn is_front_of<'a, T>(&self, batch: &'a [T], record: impl Fn(&'a T) -> Record<'a>) -> bool {
+        let same = |(one, id): (&'a T, &String)| record(one).id() == id;
+        self.records.len() <= batch.len() && batch.iter().zip(&self.records).all(same)
     }
 }
 
@@ -111,14 +151,44 @@ enum Halt {
 }
 
 impl Writer {
+    /// Waits for the producer that stalled. It is given up only when the cluster answered another one and it moved nothing all the same.
+    async fn revive(&mut self) -> Result<(), Refusal> {
+        let (Some(producer), Some(stall)) = (&self.producer, &self.stall) else { return Ok(()) };
+        let moved = async {
+            loop {
+                // A failure is for `publish` to judge.
+                let now = producer.ledger().standing();
+                if now.waiting < stall.waiting || now.failure.is_some() {
+                    return;
+                }
+                producer.ledger().changed().await;
+            }
+        };
+        if timeout(self.config.connect_timeout, moved).await.is_ok() {
+            return Ok(());
+        }
+        if stall.successor.is_none() {
+            let successor = self.open().await?;
+            if let Some(stall) = &mut self.stall {
+                stall.successor = Some(successor);
+            }
+            return Ok(());
+        }
+        tracing::warn!("the cluster answers, but librdkafka delivers nothing: it is started anew");
+        let successor = self.stall.take().and_then(|stall| stall.successor);
+        self.disconnect();
+        self.producer = successor;
+        Ok(())
+    }
+
     /// One attempt, or the rest of the one that a dropped `connect` left.
     async fn open(&mut self) -> Result<Producer, Refusal> {
-        if let Some(retiring) = &mut self.retiring {
+        while let Some(retiring) = self.retiring.last_mut() {
             match timeout(self.config.connect_timeout, retiring).await {
                 Ok(result) => ended(result),
                 Err(_) => return Err(Refusal::Trouble("the last producer is still ending its threads".to_owned())),
             }
-            self.retiring = None;
+            self.retiring.pop();
         }
         let start = || Attempt::start(Arc::clone(&self.config), self.client.clone());
         let attempt = self.attempt.get_or_insert_with(start);
@@ -127,17 +197,16 @@ impl Writer {
         result.unwrap_or_else(|error| Err(Refusal::Trouble(format!("librdkafka did not start: {error}"))))
     }
 
-    /// Hands the batch over within the window and waits for its reports.
+    /// Hands the batch over within the window and waits for its reports. What the ledger keeps is its front and was handed over before.
     async fn offer<'a, T: Sync>(
         &self,
         producer: &Producer,
         batch: &'a [T],
-        record: impl Fn(&'a T) -> Record<'a> + Send + Sync,
+        record: &(impl Fn(&'a T) -> Record<'a> + Send + Sync),
     ) -> Result<(), Halt> {
         producer.forget_trouble();
         let ledger = producer.ledger();
-        ledger.open();
-        for (nth, one) in batch.iter().enumerate() {
+        for (nth, one) in batch.iter().enumerate().skip(ledger.sent()) {
             // A long batch is no reason to keep others from this thread.
             consume_budget().await;
             let record = record(one);
@@ -155,12 +224,26 @@ impl Writer {
         self.until(producer, |now| now.waiting == 0).await
     }
 
+    /// The producer keeps what it has, and goes on trying.
+    fn stalled(&mut self, producer: Producer, ids: impl FnOnce(usize, usize) -> Vec<String>) -> Outcome {
+        let outcome = self.silence(&producer);
+        let ledger = producer.ledger();
+        let records = ids(outcome.acked, ledger.sent());
+        ledger.acknowledge(outcome.acked);
+        let successor = self.stall.take().and_then(|stall| stall.successor);
+        self.stall = Some(Stall { records, waiting: ledger.standing().waiting, successor });
+        self.producer = Some(producer);
+        outcome
+    }
+
     /// Turns the end of an offer into an outcome. A producer of which anything failed is never used again.
     async fn halted(&mut self, halt: Halt, producer: Producer) -> Outcome {
+        self.disconnect();
         match halt {
             // Nothing was sent of it: the producer is as good as before.
             Halt::NotTaken(code) if content_fault(code).is_some() => {
                 let outcome = self.judge(&producer, code);
+                producer.ledger().acknowledge(outcome.acked);
                 self.producer = Some(producer);
                 outcome
             }
@@ -173,8 +256,8 @@ impl Writer {
                 producer.purge();
                 let settled = self.settle(&producer).await;
                 let outcome = match producer.ledger().standing().failure {
-                    Some(code) if settled && matches!(halt, Halt::Failed) => self.judge(&producer, code),
-                    _ => self.stalled(&producer),
+                    Some(code) if settled => self.judge(&producer, code),
+                    _ => self.silence(&producer),
                 };
                 self.retire(producer);
                 outcome
@@ -241,7 +324,7 @@ impl Writer {
         Outcome::stopped(acked, stop)
     }
 
-    fn stalled(&mut self, producer: &Producer) -> Outcome {
+    fn silence(&mut self, producer: &Producer) -> Outcome {
         let ledger = producer.ledger();
         let acked = ledger.stored_prefix();
         self.suspects = self.suspects.saturating_sub(acked);
@@ -251,7 +334,7 @@ impl Writer {
     }
 
     fn retire(&mut self, producer: Producer) {
-        self.retiring = Some(spawn_blocking(move || drop(producer)));
+        self.retiring.push(spawn_blocking(move || drop(producer)));
     }
 }
 

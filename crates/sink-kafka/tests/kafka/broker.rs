@@ -163,8 +163,13 @@ impl Found {
 /// Everything in `topic`, each partition in its order: until `distinct` ids were found and the end of every partition was reached,
 /// or until nothing came for 5 s.
 pub(crate) async fn read(topic: &str, distinct: usize) -> Vec<Found> {
-    let topic = topic.to_owned();
-    tokio::task::spawn_blocking(move || read_blocking(&topic, distinct)).await.unwrap()
+    read_at(&service("/kafka/plaintext"), topic, distinct).await
+}
+
+/// [`read`], from another cluster.
+pub(crate) async fn read_at(servers: &str, topic: &str, distinct: usize) -> Vec<Found> {
+    let (servers, topic) = (servers.to_owned(), topic.to_owned());
+    tokio::task::spawn_blocking(move || read_blocking(&servers, &topic, distinct)).await.unwrap()
 }
 
 /// The ids in `topic` in their order; for a topic of one partition.
@@ -172,9 +177,9 @@ pub(crate) async fn read_ids(topic: &str, distinct: usize) -> Vec<String> {
     read(topic, distinct).await.iter().map(Found::id).collect()
 }
 
-fn read_blocking(topic: &str, distinct: usize) -> Vec<Found> {
+fn read_blocking(servers: &str, topic: &str, distinct: usize) -> Vec<Found> {
     let consumer: BaseConsumer = ClientConfig::new()
-        .set("bootstrap.servers", service("/kafka/plaintext"))
+        .set("bootstrap.servers", servers)
         .set("group.id", "drivetap-tests")
         .set("enable.auto.commit", "false")
         .set("fetch.wait.max.ms", "50")
@@ -219,4 +224,15 @@ pub(crate) fn ids(events: &[Arc<Event>]) -> Vec<String> {
 /// The partition of each key that occurs in `found`.
 pub(crate) fn partitions(found: &[Found]) -> BTreeMap<&str, i32> {
     found.iter().map(|record| (record.key.as_str(), record.partition)).collect()
+}
+
+/// After each id comes the next one or one that was seen before, and none is missing.
+pub(crate) fn in_order(seen: &[String], expected: &[String]) {
+    let mut next = 0;
+    for id in seen {
+        let number = expected.iter().position(|other| other == id).unwrap();
+        assert!(number <= next, "number {number} was seen where {next} was due");
+        next = number + 1;
+    }
+    assert_eq!(next, expected.len());
 }

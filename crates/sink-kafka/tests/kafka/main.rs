@@ -4,6 +4,7 @@
 mod broker;
 mod contract;
 mod dead_letters;
+mod injected;
 mod records;
 mod refusals;
 mod secrets;

@@ -8,7 +8,7 @@ use drivetap_sink::contract::{Drive, events};
 use drivetap_sink::{NotReady, Outcome, Sink, Stop};
 use drivetap_sink_kafka::{KafkaConfig, KafkaSink};
 
-use crate::broker::{connected, deliver, ids, later, new_topic, plaintext, read_ids};
+use crate::broker::{connected, deliver, ids, in_order, later, new_topic, plaintext, read_ids};
 
 #[tokio::test]
 async fn what_is_too_large_for_librdkafka_is_rejected_and_its_neighbours_go() {
@@ -116,15 +116,4 @@ fn with_one_of(n: usize, at: usize, bytes: usize) -> (Vec<Arc<Event>>, String) {
 
 fn without(events: &[Arc<Event>], id: &str) -> Vec<String> {
     ids(events).into_iter().filter(|other| other != id).collect()
-}
-
-/// After each id comes the next one or one that was seen before, and none is missing.
-fn in_order(seen: &[String], expected: &[String]) {
-    let mut next = 0;
-    for id in seen {
-        let number = expected.iter().position(|other| other == id).unwrap();
-        assert!(number <= next, "number {number} was seen where {next} was due");
-        next = number + 1;
-    }
-    assert_eq!(next, expected.len());
 }
