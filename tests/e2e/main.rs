@@ -25,5 +25,6 @@ mod restart;
 mod secrets;
 mod several;
 mod signals;
+mod state;
 mod tokens;
 mod verify;

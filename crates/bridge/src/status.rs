@@ -24,11 +24,18 @@ pub struct PipelineStatus {
 }
 
 impl PipelineStatus {
-    /// Not draining, and at least one subscription has a session.
+    /// Not draining, no feed held by a state that cannot be saved, and at least one subscription has a session.
     #[must_use]
     pub fn is_ready(&self) -> bool {
         use drivetap_core::feed::LaneState;
-        !self.draining && self.feeds.iter().flat_map(|feed| &feed.status.lanes).any(|lane| lane.state == LaneState::Up)
+        let mut lanes = self.feeds.iter().flat_map(|feed| &feed.status.lanes);
+        !self.draining && self.unsaved().is_none() && lanes.any(|lane| lane.state == LaneState::Up)
+    }
+
+    /// Why the state cannot be saved, where a feed is held by that.
+    #[must_use]
+    pub fn unsaved(&self) -> Option<&str> {
+        self.feeds.iter().find_map(|feed| feed.status.unsaved.as_deref())
     }
 }
 

@@ -7,6 +7,7 @@ use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
+use drivetap_bridge::core::escape::for_text;
 use drivetap_bridge::{Handle, PipelineStatus};
 use jiff::Timestamp;
 use tokio::net::TcpListener;
@@ -81,7 +82,7 @@ fn router(seen: Seen) -> Router {
 
 async fn ready(State(seen): State<Seen>) -> impl IntoResponse {
     match why_not(&seen.pipeline.status()) {
-        None => (StatusCode::OK, "ready\n"),
+        None => (StatusCode::OK, "ready\n".to_owned()),
         Some(reason) => (StatusCode::SERVICE_UNAVAILABLE, reason),
     }
 }
@@ -92,10 +93,11 @@ async fn numbers(State(seen): State<Seen>) -> impl IntoResponse {
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text)
 }
 
-fn why_not(status: &PipelineStatus) -> Option<&'static str> {
-    match status {
-        _ if status.is_ready() => None,
-        PipelineStatus { draining: true, .. } => Some("draining\n"),
-        _ => Some("no session\n"),
+fn why_not(status: &PipelineStatus) -> Option<String> {
+    match (status.is_ready(), status.draining, status.unsaved()) {
+        (true, ..) => None,
+        (_, true, _) => Some("draining\n".to_owned()),
+        (.., Some(reason)) => Some(format!("{}\n", for_text(reason))),
+        _ => Some("no session\n".to_owned()),
     }
 }

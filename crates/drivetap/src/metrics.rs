@@ -38,7 +38,7 @@ fn describe() {
     describe_counter!("drivetap_redis_receivers_total", "How many subscribers the messages on a channel reached");
     describe_counter!("drivetap_feed_sequence", "The number of a feed's next change, as far as acknowledged");
     describe_counter!("drivetap_feed_resyncs_total", "How many times a drive was enumerated afresh");
-    describe_gauge!("drivetap_ready", "1: not draining, and a session is open");
+    describe_gauge!("drivetap_ready", "1: not draining, the state is saved, and a session is open");
     describe_gauge!("drivetap_gate_waiting_requests", "Requests of an account that wait for their turn");
     describe_gauge!("drivetap_gate_shut_seconds", "For how much longer Graph asked the account to wait; 0: it did not");
     describe_gauge!("drivetap_walks", "Walks under way, of 16 at once");

@@ -14,6 +14,7 @@ macro_rules! store_contract {
             what_was_saved_comes_back_whole,
             feeds_do_not_see_each_other,
             a_new_epoch_shuts_the_old_one_out,
+            of_owners_that_come_at_once_one_saves_and_the_others_are_told,
             a_drive_is_kept_for_its_account_and_resource,
         );
     };
@@ -78,6 +79,24 @@ pub(super) async fn a_new_epoch_shuts_the_old_one_out(store: &impl Store) {
     store.save(&feed, new, &numbered(3)).await.unwrap();
     assert_eq!(store.save(&feed, old, &numbered(4)).await, lost);
     assert_eq!(store.open(&feed).await.unwrap(), (Epoch(new.0.saturating_add(1)), Some(numbered(3))));
+}
+
+pub(super) async fn of_owners_that_come_at_once_one_saves_and_the_others_are_told(store: &impl Store) {
+    let feed = feed("anna", "d1");
+    let opened = futures_util::future::join_all((0..16).map(|_| store.open(&feed))).await;
+    let mut epochs: Vec<Epoch> = opened.into_iter().map(|outcome| outcome.unwrap().0).collect();
+    epochs.sort_unstable();
+    epochs.dedup();
+    assert_eq!(epochs.len(), 16, "two owners have one epoch");
+
+    let newest = epochs[15];
+    let records: Vec<Record> = (0..16).map(numbered).collect();
+    let saves = epochs.iter().zip(&records).map(|(epoch, record)| store.save(&feed, *epoch, record));
+    for (epoch, outcome) in epochs.iter().zip(futures_util::future::join_all(saves).await) {
+        let expected = if *epoch == newest { Ok(()) } else { Err(StoreError::Lost { newer: newest.0.get() }) };
+        assert_eq!(outcome, expected, "{epoch:?}");
+    }
+    assert_eq!(store.open(&feed).await.unwrap().1, Some(numbered(15)));
 }
 
 pub(super) async fn a_drive_is_kept_for_its_account_and_resource(store: &impl Store) {

@@ -207,6 +207,7 @@ impl Feed {
             lanes: self.lanes.iter().map(|lane| lane.status(now)).collect(),
             walking: self.walk.as_ref().is_some_and(Walk::is_walking),
             problem: self.problem.clone().or_else(|| self.walk.as_ref()?.problem().map(str::to_owned)),
+            unsaved: self.problem.clone(),
             generation: place.generation,
             sequence: place.sequence,
             cursor_moved_at: place.moved_at,

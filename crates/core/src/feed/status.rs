@@ -11,6 +11,8 @@ pub struct Status {
     pub walking: bool,
     /// What stands in the way of the walk or of the store, if anything does.
     pub problem: Option<String>,
+    /// Why the record cannot be saved, while that is so: the feed is held, and goes on when it can.
+    pub unsaved: Option<String>,
     /// How many times the drive was enumerated afresh.
     pub generation: u64,
     /// The number of the next change event, as far as acknowledged.
