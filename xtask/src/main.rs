@@ -5,6 +5,7 @@
 mod ci;
 mod faults;
 mod mark;
+mod nightly;
 mod repo;
 mod run;
 mod services;
@@ -51,6 +52,8 @@ enum Task {
     Tidy,
     /// Everything that has to pass before a change goes in.
     Ci,
+    /// What takes longer than a change can wait for: the fuzz targets, from where they stopped.
+    Nightly(nightly::Nightly),
     /// Wait for the end of whoever holds the other end of standard input, then stop what it started.
     #[command(hide = true)]
     Keep(services::keeper::Keep),
@@ -76,6 +79,7 @@ fn perform(task: Task) -> anyhow::Result<ExitCode> {
         Task::Faults { words } => faults::run(&repo, &words),
         Task::Tidy => tidy::run(&repo).map(done),
         Task::Ci => ci::run(&repo),
+        Task::Nightly(nightly) => nightly.run(&repo).map(done),
         Task::Keep(keep) => keep.until_the_end().map(done),
     }
 }

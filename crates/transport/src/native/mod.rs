@@ -16,6 +16,8 @@ mod dial;
 mod driver;
 pub mod engine;
 pub mod frames;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod malformed;
 pub mod session;
 pub mod socket;

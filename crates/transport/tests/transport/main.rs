@@ -8,4 +8,5 @@ mod forms;
 mod native;
 mod proxy;
 mod server;
+mod stored_inputs;
 mod tls;

@@ -9,7 +9,7 @@ use crate::{Ended, Who, Why};
 ///
 /// Full, the oldest give way to the newest, as in every [`Inbox`]; what gave way is counted, and only for that is it read.
 #[derive(Debug, Default)]
-pub(super) struct Backlog {
+pub(in crate::native) struct Backlog {
     waiting: VecDeque<Box<str>>,
     bytes: usize,
     merged: u64,
@@ -17,10 +17,10 @@ pub(super) struct Backlog {
 
 /// A part of it on its way to the reader.
 #[derive(Debug, Default)]
-pub(super) struct Batch {
-    pub(super) arguments: VecDeque<Box<str>>,
+pub(in crate::native) struct Batch {
+    pub(in crate::native) arguments: VecDeque<Box<str>>,
     /// How many notifications gave way since the batch before.
-    pub(super) merged: u64,
+    pub(in crate::native) merged: u64,
 }
 
 impl Backlog {
@@ -29,7 +29,7 @@ impl Backlog {
 
     /// # Errors
     /// How the session ends, where what gives way turns out to be no notification.
-    pub(super) fn push(&mut self, argument: &str) -> Result<(), Ended> {
+    pub(in crate::native) fn push(&mut self, argument: &str) -> Result<(), Ended> {
         self.bytes += argument.len();
         self.waiting.push_back(argument.into());
         while self.waiting.len() > 1 && (self.waiting.len() > Inbox::MOST || self.bytes > Inbox::MOST_BYTES) {
@@ -42,18 +42,30 @@ impl Backlog {
     }
 
     /// The oldest, and the count so far.
-    pub(super) fn batch(&mut self) -> Batch {
+    pub(in crate::native) fn batch(&mut self) -> Batch {
         let rest = self.waiting.split_off(self.waiting.len().min(Self::BATCH));
         let arguments = std::mem::replace(&mut self.waiting, rest);
         self.bytes -= arguments.iter().map(|argument| argument.len()).sum::<usize>();
         Batch { arguments, merged: std::mem::take(&mut self.merged) }
     }
 
-    pub(super) fn len(&self) -> usize {
+    /// What its arguments and their places may take, beside the newest, which stays whatever its size.
+    #[cfg(feature = "fuzzing")]
+    pub(in crate::native) const MOST_MEMORY: usize = Inbox::MOST_BYTES + 2 * (Inbox::MOST + 1) * size_of::<Box<str>>();
+
+    /// The bytes of memory that it holds.
+    #[cfg(feature = "fuzzing")]
+    pub(in crate::native) fn memory(&self) -> usize {
+        let arguments: usize = self.waiting.iter().map(|argument| argument.len()).sum();
+        assert_eq!(arguments, self.bytes, "what is counted is what is there");
+        arguments + self.waiting.capacity() * size_of::<Box<str>>()
+    }
+
+    pub(in crate::native) fn len(&self) -> usize {
         self.waiting.len()
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    pub(in crate::native) fn is_empty(&self) -> bool {
         self.waiting.is_empty()
     }
 }
@@ -62,7 +74,7 @@ impl Backlog {
 ///
 /// # Errors
 /// How the session ends on what is no notification.
-pub(super) fn notifications(argument: &str) -> Result<Vec<Notification>, Ended> {
+pub(in crate::native) fn notifications(argument: &str) -> Result<Vec<Notification>, Ended> {
     Notification::parse(argument).map_err(|error| Ended { by: Who::Server, why: Why::Malformed(error.to_string()) })
 }
 

@@ -4,4 +4,6 @@ mod backlog;
 mod handle;
 mod line;
 
+#[cfg(feature = "fuzzing")]
+pub(super) use self::backlog::{Backlog, notifications};
 pub(super) use self::line::Line;
