@@ -3,6 +3,7 @@
 use std::fs;
 use std::time::Duration;
 
+use drivetap_emulator::{Fault, Gone, Route};
 use tokio::process::Command;
 
 use crate::support::kafka::{Record, Topic, events, groups};
@@ -173,6 +174,37 @@ async fn what_is_on_its_way_is_looked_at_again_and_does_not_count() {
     ended.assert(0, &[]);
     assert_eq!(ended.stdout, [CLEAN], "{ended:#?}");
     program.stop().await.assert(0, &[]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_enumeration_waits_where_graph_asks_for_it_and_begins_again_where_it_is_cut_off() {
+    let scene = Scene::new().await;
+    let toml = format!("{FROM_BEGINNING}{CONSOLE}");
+    let program = scene.run(&toml);
+    scene.subscribed(1).await;
+    busy_day(&scene);
+    program.events("the last change", |events| told(events, "The end.txt")).await;
+    let ended = program.stop().await;
+    ended.assert(0, &[]);
+    let file = scene.path("events.jsonl");
+    fs::write(&file, ended.stdout.join("\n")).unwrap();
+    let args = ["--events", file.to_str().unwrap()];
+
+    scene.graph.switch(|switches| (switches.page_size, switches.repeated_items) = (4, true));
+    scene.graph.fault(Fault::throttled(Route::Delta, 1).times(1).after(1));
+    scene.graph.fault(Fault::gone(Gone::default()).times(1).after(3));
+    scene.graph.fault(Fault::html(Route::Delta, 502).times(2).after(5));
+    let ended = verify(&scene, &toml, &args).await;
+    ended.assert(0, &["activityLimitReached; once more in 1s", "resyncChangesApplyDifferences", "HTTP 502"]);
+    assert_eq!(ended.stdout, [CLEAN], "{ended:#?}");
+    // Each once, however often it was shown.
+    ended.assert(0, &[&format!(" {} items in the drive", scene.me().items().len())]);
+
+    scene.graph.clear_faults();
+    scene.graph.fault(Fault::error(Route::Delta, 403, "accessDenied").times(1_000));
+    let ended = verify(&scene, &toml, &args).await;
+    ended.assert(69, &["does not enumerate the drive", "accessDenied"]);
+    assert!(ended.stdout.is_empty(), "{ended:#?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -57,7 +57,7 @@ impl Verification {
         let watched = watched(&config, &parts).await?;
         let mut folds = Folds::new(watched.iter().map(|feed| (feed.source.clone(), feed.id.account.to_string())));
 
-        let mut looks: Vec<(u64, Differences)> = Vec::new();
+        let mut looks: Vec<Differences> = Vec::new();
         let mut number = 0;
         loop {
             number += 1;
@@ -67,14 +67,13 @@ impl Verification {
                 now.push(look(feed, &mut folds, number, &config).await?);
             }
             let before = std::mem::replace(&mut looks, now);
-            let open: usize = looks.iter().map(|(_, found)| found.len()).sum();
-            let settled =
-                before.len() == looks.len() && looks.iter().zip(&before).all(|((_, now), (_, then))| now.stand_since(then));
+            let open: usize = looks.iter().map(Differences::len).sum();
+            let settled = before.len() == looks.len() && looks.iter().zip(&before).all(|(now, then)| now.stand_since(then));
             if open == 0 || settled {
                 break;
             }
             if number == LOOKS {
-                let moving: usize = looks.iter_mut().zip(&before).map(|((_, now), (_, then))| now.keep_standing(then)).sum();
+                let moving: usize = looks.iter_mut().zip(&before).map(|(now, then)| now.keep_standing(then)).sum();
                 say(&format!("{moving} items changed between all {LOOKS} looks; they are not counted"));
                 break;
             }
@@ -114,15 +113,15 @@ async fn watched(config: &Config, parts: &Parts) -> Result<Vec<Watched>, Failure
     Ok(watched)
 }
 
-/// One enumeration of one feed's drive. How many items there are, and what differs.
-async fn look(feed: &Watched, folds: &mut Folds, number: u64, config: &Config) -> Result<(u64, Differences), Failure> {
+/// One enumeration of one feed's drive: what differs.
+async fn look(feed: &Watched, folds: &mut Folds, number: u64, config: &Config) -> Result<Differences, Failure> {
     let Some(fold) = folds.get_mut(&feed.source, feed.id.account.as_str()) else {
-        return Ok(Default::default());
+        return Ok(Differences::default());
     };
     let coverage = Coverage::of(fold, feed.from_beginning);
     let mut look = Look::new(fold, coverage, number);
     enumerate(feed, &mut look, config).await?;
-    Ok((look.items(), look.finish()))
+    Ok(look.finish())
 }
 
 /// Walks a drive from its root. Waits as Graph asks for it, a few times; an enumeration that is cut off by a 410 begins again.
@@ -140,7 +139,7 @@ async fn enumerate(feed: &Watched, look: &mut Look<'_>, config: &Config) -> Resu
         let failure = match feed.graph.page(drive, &from, &mut Share::alone()).await {
             Ok(page) => {
                 page.items.iter().for_each(|item| look.see(item));
-                progress.tell(|| format!("{drive}: {} items enumerated", look.items()));
+                progress.tell(|| format!("{drive}: {} items enumerated", look.seen()));
                 empty = if page.items.is_empty() { empty + 1 } else { 0 };
                 failed = 0;
                 backoff.reset();
@@ -163,6 +162,7 @@ async fn enumerate(feed: &Watched, look: &mut Look<'_>, config: &Config) -> Resu
             }
             Remedy::Retry { after } if failed < ATTEMPTS => *after,
             Remedy::Resync { .. } if failed < ATTEMPTS => {
+                look.begin_again();
                 from = PageFrom::Root;
                 None
             }
@@ -182,14 +182,14 @@ async fn enumerate(feed: &Watched, look: &mut Look<'_>, config: &Config) -> Resu
 fn conclude(
     watched: &[Watched],
     folds: &mut Folds,
-    looks: Vec<(u64, Differences)>,
+    looks: Vec<Differences>,
     source: &EventsSource,
     json: bool,
 ) -> Result<(), Failure> {
     let mut report = Report::default();
-    for (feed, (items, differences)) in watched.iter().zip(looks) {
+    for (feed, differences) in watched.iter().zip(looks) {
         if let Some(fold) = folds.get_mut(&feed.source, feed.id.account.as_str()) {
-            let feed = FeedReport::new(feed.id.to_string(), fold, differences, items);
+            let feed = FeedReport::new(feed.id.to_string(), fold, differences);
             feed.remarks().iter().for_each(|remark| say(remark));
             report.feeds.push(feed);
         }

@@ -8,6 +8,8 @@ pub(crate) struct Differences {
     found: BTreeMap<String, Difference>,
     /// Items of the drive that the events need not tell of.
     pub(crate) not_covered: u64,
+    /// Items of the drive.
+    pub(crate) items: u64,
 }
 
 /// What is not as the events told it.

@@ -53,23 +53,23 @@ pub(crate) struct Look<'f> {
     number: u64,
     /// What is not as it was told; `None` where that is not covered.
     found: BTreeMap<String, Option<Difference>>,
-    items: u64,
+    seen: u64,
 }
 
 impl<'f> Look<'f> {
     /// The `number`-th look, counted from 1.
     pub(crate) fn new(fold: &'f mut Fold, coverage: Coverage, number: u64) -> Self {
-        Self { fold, coverage, number, found: BTreeMap::new(), items: 0 }
+        Self { fold, coverage, number, found: BTreeMap::new(), seen: 0 }
     }
 
-    /// How many items were seen.
-    pub(crate) fn items(&self) -> u64 {
-        self.items
+    /// How many items were seen, those that came twice counted twice.
+    pub(crate) fn seen(&self) -> u64 {
+        self.seen
     }
 
     /// The next item of the enumeration.
     pub(crate) fn see(&mut self, item: &Item) {
-        self.items += 1;
+        self.seen += 1;
         let entry = self.fold.items.get_mut(item.id());
         if item.is_deleted() {
             self.found.remove(item.id());
@@ -103,16 +103,25 @@ impl<'f> Look<'f> {
         self.found.insert(item.id().to_owned(), covered.then_some(difference));
     }
 
+    /// The enumeration was cut off and begins again: what it showed so far may be gone by now.
+    pub(crate) fn begin_again(&mut self) {
+        self.found.clear();
+        let seen = self.fold.items.values_mut().filter(|entry| entry.looked == self.number);
+        seen.for_each(|entry| entry.looked = 0);
+    }
+
     /// The enumeration is over.
     pub(crate) fn finish(self) -> Differences {
         let mut differences = Differences::default();
         for (id, found) in self.found {
+            differences.items += u64::from(!self.fold.items.contains_key(id.as_str()));
             match found {
                 Some(difference) => differences.insert(id, difference),
                 None => differences.not_covered += 1,
             }
         }
         for (id, entry) in &self.fold.items {
+            differences.items += u64::from(entry.looked == self.number);
             if entry.state != State::Gone && entry.looked != self.number {
                 let told = Some((entry.by, entry.sequence));
                 let path = Some(entry.name.to_string()).filter(|name| !name.is_empty());

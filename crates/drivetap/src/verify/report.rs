@@ -48,14 +48,14 @@ struct Numbers {
 }
 
 impl FeedReport {
-    pub(crate) fn new(feed: String, fold: &Fold, differences: Differences, items: u64) -> Self {
+    pub(crate) fn new(feed: String, fold: &Fold, differences: Differences) -> Self {
         Self {
             feed,
+            items: differences.items,
             differences,
             events: fold.events,
             repeats: fold.repeats,
             stubs: fold.stubs(),
-            items,
             first_sequence: fold.first_sequence,
             gaps: fold.gaps.clone(),
             overflows: fold.overflows,

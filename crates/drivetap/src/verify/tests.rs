@@ -1,6 +1,7 @@
 use drivetap_bridge::core::Item;
 use serde_json::{Value, json};
 
+use super::difference::Kind;
 use super::fold::Fold;
 use super::*;
 
@@ -45,7 +46,7 @@ impl Scene {
 
     fn text(&mut self, from_beginning: bool, drive: &[Value]) -> String {
         let differences = self.look(1, from_beginning, drive);
-        let report = FeedReport::new("default/b!one".to_owned(), self.fold(), differences, 0);
+        let report = FeedReport::new("default/b!one".to_owned(), self.fold(), differences);
         Report { feeds: vec![report] }.to_text()
     }
 }
@@ -285,6 +286,22 @@ fn feeds_of_one_topic_are_kept_apart() {
 }
 
 #[test]
+fn what_an_enumeration_showed_before_it_was_cut_off_counts_for_nothing() {
+    let (a, b, new) = (file("a", "a.txt"), file("b", "b.txt"), file("c", "c.txt"));
+    let mut scene = Scene::new();
+    scene.tell(upserted("1", 0, a.clone())).tell(upserted("2", 1, b.clone()));
+    let mut look = Look::new(scene.fold(), Coverage::Everything, 1);
+    let see = |look: &mut Look<'_>, item: &Value| look.see(&Item::new(item.clone()).expect("an item"));
+    see(&mut look, &a);
+    see(&mut look, &new);
+    look.begin_again();
+    see(&mut look, &b);
+    let differences = look.finish();
+    let found: Vec<_> = differences.iter().map(|(id, difference)| (id, difference.kind.clone())).collect();
+    assert_eq!((found, differences.items), (vec![("a", Kind::Extra)], 1));
+}
+
+#[test]
 fn a_difference_counts_when_it_stands_at_the_next_look_with_nothing_told_in_between() {
     let (v1, v2) = (file("a", "1.txt"), file("a", "2.txt"));
     let mut scene = Scene::new();
@@ -356,7 +373,7 @@ fn names_drive_no_terminal_and_json_has_the_same_numbers() {
     assert!(text.contains("exe\\u{202e}gpj\\u{1b}[2J.txt") && !text.contains(['\u{202e}', '\u{1b}']), "{text}");
 
     let differences = scene.look(2, false, &[nasty, file("b", "b.txt")]);
-    let report = Report { feeds: vec![FeedReport::new("default/b!one".to_owned(), scene.fold(), differences, 2)] };
+    let report = Report { feeds: vec![FeedReport::new("default/b!one".to_owned(), scene.fold(), differences)] };
     let json = report.to_json();
     assert_eq!((&json["missing"], &json["extra"], &json["not_covered"]), (&json!(1), &json!(0), &json!(0)));
     assert_eq!(json["feeds"][0]["differences"][0]["is"], "missing");
