@@ -178,6 +178,17 @@ impl KafkaCluster {
         run(tool("kafka.admin.ConfigCommand"), &[&words[..], &["--add-config", &change]].concat()).await;
     }
 
+    /// What any one client may write from now on, in bytes a second; `None` for no limit.
+    pub async fn set_quota(&self, bytes_per_second: Option<u32>) {
+        let servers = self.bootstrap(Listener::Direct);
+        let words = ["--bootstrap-server", &servers, "--alter", "--entity-type", "clients", "--entity-default"];
+        let change = match bytes_per_second {
+            Some(rate) => ["--add-config".to_owned(), format!("producer_byte_rate={rate}")],
+            None => ["--delete-config".to_owned(), "producer_byte_rate".to_owned()],
+        };
+        run(tool("kafka.admin.ConfigCommand"), &[&words[..], &change.each_ref().map(String::as_str)].concat()).await;
+    }
+
     fn admin(&self) -> AdminClient<DefaultClientContext> {
         self.client().create().unwrap()
     }

@@ -206,6 +206,51 @@ async fn a_network_that_freezes_for_longer_than_any_timeout_overtakes_nothing_wh
     assert_nothing_lost(&read(cluster.client(), &topic).await, &events);
 }
 
+/// librdkafka holds on to a connection for a minute here, so for twelve limits of the sink's own: to the sink it is stuck.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_producer_that_delivers_nothing_while_the_cluster_answers_is_started_anew() {
+    let _alone = ONE_CLUSTER.lock().await;
+    let cluster = KafkaCluster::start(1).await;
+    let topic = unique("stuck");
+    cluster.create_topic(&topic).await;
+    let holding = behind_holding(&cluster).await;
+    let mut config = config(&cluster, Listener::Plain, &topic);
+    config.librdkafka.insert("socket.timeout.ms".to_owned(), "60000".to_owned());
+    let delivery = Delivery::start(config).await;
+    delivery.goes_on(2_000).await;
+    holding.hold_old();
+    let begin = Instant::now();
+    delivery.goes_on(2_000).await;
+    assert!(begin.elapsed() < Duration::from_secs(40), "{:?}", begin.elapsed());
+    let events = delivery.end().await;
+    assert_nothing_lost(&read(cluster.client(), &topic).await, &events);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_quota_makes_it_slow_and_loses_nothing() {
+    let _alone = ONE_CLUSTER.lock().await;
+    let cluster = KafkaCluster::start(1).await;
+    let topic = unique("quota");
+    cluster.create_topic(&topic).await;
+    let delivery = Delivery::start(KafkaConfig::new(cluster.bootstrap(Listener::Plain), &topic)).await;
+    let in_five_seconds = async || {
+        let before = delivery.progress.acked();
+        sleep(Duration::from_secs(5)).await;
+        delivery.progress.acked() - before
+    };
+    let unbound = in_five_seconds().await;
+    cluster.set_quota(Some(2_000)).await;
+    sleep(Duration::from_secs(1)).await;
+    let bound = in_five_seconds().await;
+    cluster.set_quota(None).await;
+    let progress = Arc::clone(&delivery.progress);
+    let events = delivery.end().await;
+    assert!(bound < unbound / 2, "{unbound} events in 5 s, then {bound}: nothing was throttled");
+    let said = progress.said();
+    assert!(said.holds.is_empty() && said.reconnects.is_empty(), "{said:#?}");
+    assert_nothing_lost(&read(cluster.client(), &topic).await, &events);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_leader_that_dies_hands_over_and_nothing_is_missing_on_its_successor() {
     let _alone = ONE_CLUSTER.lock().await;

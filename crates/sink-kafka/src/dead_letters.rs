@@ -60,14 +60,14 @@ impl DeadLetterBox for KafkaDeadLetters {
         let looked = self.writer.connect().await;
         // Most sinks never refuse anything: until one does, there is no second set of connections.
         self.writer.disconnect();
-        match looked {
-            Ok(()) => Ok(()),
-            Err(Refusal::Trouble(reason) | Refusal::Missing(reason)) => Err(NotKept::Later(reason)),
-            Err(Refusal::Config(reason)) => Err(NotKept::Never(reason)),
-        }
+        looked.map_err(not_kept)
     }
 
     async fn keep(&mut self, letter: &DeadLetter<'_>) -> Result<(), NotKept> {
+        // The last letter was left with a producer that nobody answered.
+        if self.writer.is_stalled() {
+            self.writer.connect().await.map_err(not_kept)?;
+        }
         let value = letter.to_json().map_err(|error| NotKept::Never(format!("the event is not JSON: {error}")))?;
         let headers =
             [letter.sink, &self.refused_by, letter.code, letter.reason, letter.event.event_type().as_str(), letter.event.id()];
@@ -84,6 +84,13 @@ impl DeadLetterBox for KafkaDeadLetters {
 
     async fn close(self: Box<Self>, within: Duration) {
         self.writer.close(within).await;
+    }
+}
+
+fn not_kept(refusal: Refusal) -> NotKept {
+    match refusal {
+        Refusal::Trouble(reason) | Refusal::Missing(reason) => NotKept::Later(reason),
+        Refusal::Config(reason) => NotKept::Never(reason),
     }
 }
 

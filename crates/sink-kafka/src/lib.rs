@@ -11,9 +11,10 @@
 //! see [`Mode`].
 //!
 //! # Order
-//! A record that fails must not be overtaken by a later one of its partition, or a repeat would arrive after its successor. Four rules
+//! A record that fails must not be overtaken by a later one of its partition, or a repeat would arrive after its successor. Five rules
 //! hold that, however librdkafka retries inside:
 //! - the producer is idempotent and gapless: broker and client refuse whatever follows a record that was not stored;
+//! - the first record of a key that a producer sends goes alone: a broker refuses a gap only of a producer that it knows;
 //! - a producer that nobody answers keeps its records and its sequence numbers, however long it takes: what is still on its way in a
 //!   frozen broker or network arrives as a repeat that the broker knows, and not behind what another producer sent;
 //! - a producer of which a record failed is purged and never used again: what it had sent are repeats of the next one's first records;

@@ -42,6 +42,10 @@ impl<'a> Record<'a> {
         self.id
     }
 
+    pub(crate) fn key(&self) -> &'a str {
+        self.key
+    }
+
     /// Bytes of key, value and headers: what the window of records in flight is counted in.
     pub(crate) fn size(&self) -> usize {
         let headers: usize = self.headers.iter().map(|(name, value)| name.len() + value.len()).sum();

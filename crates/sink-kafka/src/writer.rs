@@ -1,3 +1,4 @@
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -30,6 +31,8 @@ pub(crate) struct Writer {
     retiring: Vec<JoinHandle<()>>,
     // How many of the next records go one by one.
     suspects: usize,
+    // The keys of which this producer has sent a record.
+    known_keys: HashSet<String>,
 }
 
 // What the producer was left with when it stalled.
@@ -46,7 +49,8 @@ impl Writer {
     pub(crate) fn new(config: KafkaConfig) -> Result<Self, InvalidConfig> {
         let client = config.client()?;
         let (config, retiring) = (Arc::new(config), Vec::new());
-        Ok(Self { config, client, producer: None, stall: None, attempt: None, retiring, suspects: 0 })
+        let known_keys = HashSet::new();
+        Ok(Self { config, client, producer: None, stall: None, attempt: None, retiring, suspects: 0, known_keys })
     }
 
     pub(crate) fn config(&self) -> &KafkaConfig {
@@ -61,6 +65,11 @@ impl Writer {
         self.disconnect();
         self.producer = Some(self.open().await?);
         Ok(())
+    }
+
+    /// Whether a producer keeps records that nobody answered for; `connect` waits for it.
+    pub(crate) fn is_stalled(&self) -> bool {
+        self.stall.is_some()
     }
 
     /// Lets the producer go; what it has not delivered is lost.
@@ -177,6 +186,7 @@ impl Writer {
         tracing::warn!("the cluster answers, but librdkafka delivers nothing: it is started anew");
         let successor = self.stall.take().and_then(|stall| stall.successor);
         self.disconnect();
+        self.known_keys.clear();
         self.producer = successor;
         Ok(())
     }
@@ -190,6 +200,7 @@ impl Writer {
             }
             self.retiring.pop();
         }
+        self.known_keys.clear();
         let start = || Attempt::start(Arc::clone(&self.config), self.client.clone());
         let attempt = self.attempt.get_or_insert_with(start);
         let result = (&mut attempt.handle).await;
@@ -198,27 +209,36 @@ impl Writer {
     }
 
     /// Hands the batch over within the window and waits for its reports. What the ledger keeps is its front and was handed over before.
+    ///
+    /// The first record of a key goes alone: from a producer that it does not know a broker takes any sequence number, so the ones behind a
+    /// refused first record would be stored.
     async fn offer<'a, T: Sync>(
-        &self,
+        &mut self,
         producer: &Producer,
         batch: &'a [T],
         record: &(impl Fn(&'a T) -> Record<'a> + Send + Sync),
     ) -> Result<(), Halt> {
         producer.forget_trouble();
         let ledger = producer.ledger();
+        let mut alone_before = ledger.sent() > 0;
         for (nth, one) in batch.iter().enumerate().skip(ledger.sent()) {
             // A long batch is no reason to keep others from this thread.
             consume_budget().await;
             let record = record(one);
             let size = record.size();
-            let alone = nth < self.suspects || !self.config.is_idempotent();
+            let first_of_its_key = !self.known_keys.contains(record.key());
+            let alone = first_of_its_key || nth < self.suspects || !self.config.is_idempotent();
             // A record larger than the window goes when it is the only one.
-            self.until(producer, |now| now.waiting == 0 || (!alone && self.has_room(now, size))).await?;
+            self.until(producer, |now| now.waiting == 0 || (!alone && !alone_before && self.has_room(now, size))).await?;
+            alone_before = alone;
             let index = ledger.enter(size);
             if let Err(code) = producer.send(&record, index) {
                 ledger.strike_last();
                 self.until(producer, |now| now.waiting == 0).await?;
                 return Err(Halt::NotTaken(code));
+            }
+            if first_of_its_key {
+                self.known_keys.insert(record.key().to_owned());
             }
         }
         self.until(producer, |now| now.waiting == 0).await

@@ -1,6 +1,7 @@
 //! Answers that a healthy broker does not give: injected into librdkafka's own mock cluster.
 //!
-//! It checks no sequence numbers, so what a real broker would drop as a repeat can be seen here twice.
+//! It checks no sequence numbers: a request behind a refused one is stored, where a real broker refuses it, too. So requests go one by
+//! one, and the order is that in which events are seen for the last time; what is stricter is in `refusals.rs`, on a real broker.
 
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use drivetap_sink_kafka::{KafkaConfig, KafkaSink};
 use rdkafka::mocking::MockCluster;
 use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 
-use crate::broker::{Found, ids, in_order, read_at};
+use crate::broker::{Found, ids, read_at};
 
 /// How the sink goes on after an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,7 +25,7 @@ enum GoesOn {
 }
 
 #[tokio::test]
-async fn whatever_a_broker_answers_nothing_is_lost_and_nothing_overtakes() {
+async fn whatever_a_broker_answers_nothing_is_lost_and_all_is_offered_again_in_order() {
     use GoesOn::{Anew, Held, Inside};
     use RDKafkaRespErr::*;
     for (answer, goes_on) in [
@@ -45,8 +46,8 @@ async fn whatever_a_broker_answers_nothing_is_lost_and_nothing_overtakes() {
         let cluster = MockCluster::new(1).unwrap();
         cluster.create_topic("mocked", 1, 1).unwrap();
         let mut config = KafkaConfig::new(cluster.bootstrap_servers(), "mocked");
-        // Several requests on their way at once.
-        config.librdkafka.insert("batch.size".to_owned(), "3000".to_owned());
+        let keys = [("batch.size", "3000"), ("max.in.flight.requests.per.connection", "1")];
+        config.librdkafka = keys.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
         let events = events(200, 1);
         let mut sink = KafkaSink::new(config).unwrap();
         sink.connect().await.unwrap();
@@ -75,6 +76,12 @@ async fn whatever_a_broker_answers_nothing_is_lost_and_nothing_overtakes() {
         }
         Box::new(sink).close(Duration::from_secs(5)).await;
         let found = read_at(&cluster.bootstrap_servers(), "mocked", events.len()).await;
-        in_order(&found.iter().map(Found::id).collect::<Vec<_>>(), &ids(&events));
+        let mut last: Vec<String> = Vec::new();
+        for id in found.iter().rev().map(Found::id) {
+            if !last.contains(&id) {
+                last.insert(0, id);
+            }
+        }
+        assert_eq!(last, ids(&events), "{answer:?}: {said:#?}");
     }
 }

@@ -50,6 +50,19 @@ async fn what_was_on_its_way_behind_a_refused_record_does_not_overtake_it() {
 }
 
 #[tokio::test]
+async fn what_was_on_its_way_behind_a_new_producers_first_record_does_not_overtake_it() {
+    // A broker takes any sequence number from a producer that it does not know yet.
+    let topic = new_topic("overtaking", 1, &[("max.message.bytes", "20000")]).await;
+    let (events, large) = with_one_of(100, 0, 30_000);
+    let mut sink = connected(plaintext(&topic, &[("compression.type", "none"), ("batch.size", "3000")])).await;
+    let (outcome, ()) = tokio::join!(sink.publish(&events), async { std::thread::sleep(Duration::from_millis(500)) });
+    assert_eq!(outcome.acked, 0);
+    assert_eq!(read_ids(&topic, 0).await, Vec::<String>::new());
+    assert_eq!(deliver(&mut sink, &events).await, [(large.clone(), "MSG_SIZE_TOO_LARGE".to_owned())]);
+    in_order(&read_ids(&topic, 99).await, &without(&events, &large));
+}
+
+#[tokio::test]
 async fn a_batch_that_is_too_large_as_a_whole_goes_in_parts() {
     let topic = new_topic("whole", 1, &[("max.message.bytes", "5000")]).await;
     let events = events(40, 1);
