@@ -357,6 +357,17 @@ impl Stage {
         }
     }
 
+    /// Waits until a consumer is in the middle of an enumeration.
+    pub(crate) async fn some_of_an_enumeration(&mut self) {
+        let begin = Instant::now();
+        let feeds = self.setup.feeds.clone();
+        while !self.sinks.iter().any(|sink| feeds.iter().any(|feed| sink.consumer.is_enumerating(feed))) {
+            assert!(begin.elapsed() < CALM, "no enumeration begins");
+            sleep(Duration::from_millis(20)).await;
+            self.missing().await;
+        }
+    }
+
     /// An enumeration was told, from its start to its end, at every sink.
     pub(crate) async fn resynced(&mut self) {
         let begin = Instant::now();

@@ -117,6 +117,15 @@ fn gone() -> Vec<Row> {
         spelled!("short-upload-broken-location", "resyncRequired", Some("resyncUploadDifferences"), Broken),
         spelled!("plain-broken-location", "resyncRequired", None, Broken),
         spelled!("outer-code-broken-location", "resyncChangesApplyDifferences", None, Broken),
+        together("delta-410-in-enumeration", "the enumeration after a 410 is broken off by another 410, twice", 60, |stage| {
+            Box::pin(resync_broken_off(stage))
+        }),
+        together(
+            "drivetap-kill-9-in-enumeration",
+            "the program is killed in the middle of the enumeration after a 410, three times, while files go",
+            60,
+            |stage| Box::pin(resync_killed(stage)),
+        ),
         spelled!("fresh-location", "resyncRequired", Some("resyncChangesApplyDifferences"), Fresh),
         spelled!("no-location", "resyncRequired", Some("resyncChangesApplyDifferences"), Absent),
     ]
@@ -225,6 +234,45 @@ async fn resync(stage: &mut Stage, gone: Gone) {
     stage.graph().switch(|switches| switches.gone = gone);
     me.expire_tokens();
     doomed.iter().for_each(|file| drop(me.delete(file).unwrap()));
+    stage.fault_ends();
+    stage.chapter().await;
+    stage.resynced().await;
+}
+
+async fn resync_broken_off(stage: &mut Stage) {
+    stage.setup.emulator.switches.page_size = 3;
+    stage.start().await;
+    let me = stage.me();
+    let doomed = me.burst(20).unwrap();
+    stage.keeps_up(Duration::from_secs(20)).await;
+    me.expire_tokens();
+    // The first request meets the cursor that was forgotten; the third is in the middle of the enumeration.
+    for _ in 0..2 {
+        stage.graph().fault(Fault::gone(Gone::default()).after(3));
+    }
+    doomed.iter().for_each(|file| drop(me.delete(file).unwrap()));
+    stage.fault_ends();
+    stage.chapter().await;
+    stage.resynced().await;
+}
+
+/// Each life sees another part of the drive; what went meanwhile was seen by some and has no tombstone.
+async fn resync_killed(stage: &mut Stage) {
+    stage.setup.emulator.switches.page_size = 2;
+    stage.start().await;
+    let me = stage.me();
+    let doomed = me.burst(40).unwrap();
+    stage.keeps_up(Duration::from_secs(20)).await;
+    stage.web.set(Network::Latency(Duration::from_millis(60)));
+    me.expire_tokens();
+    for (life, files) in doomed.chunks(10).take(3).enumerate() {
+        files.iter().for_each(|file| drop(me.delete(file).unwrap()));
+        stage.some_of_an_enumeration().await;
+        sleep(Duration::from_millis(150 * u64::try_from(life).unwrap())).await;
+        stage.kill_program().await;
+        stage.start_program();
+    }
+    stage.web.set(Network::Open);
     stage.fault_ends();
     stage.chapter().await;
     stage.resynced().await;

@@ -21,7 +21,7 @@ pub(super) fn rows() -> Vec<Row> {
             "of three brokers the leader is stopped in order, comes back, and the next leader is killed",
             Sinks::Each(|kind| match kind {
                 Kind::Kafka => None,
-                Kind::Redis => Some("pub/sub has no leader; a failover looks like redis-readonly"),
+                Kind::Redis => Some("pub/sub has no leader; a failover is redis-failover"),
                 Kind::Stdout => Some("a pipe has no leader"),
             }),
             60,
@@ -57,6 +57,13 @@ pub(super) fn rows() -> Vec<Row> {
             Sinks::Each(redis_only),
             60,
             |stage| Box::pin(answered(stage, "OOM command not allowed when used memory > 'maxmemory'.")),
+        ),
+        row(
+            "redis-failover",
+            "the server becomes a replica of nobody's and its clients are cut, as Sentinel does it; after 8 s it is the primary again",
+            Sinks::Each(redis_only),
+            60,
+            |stage| Box::pin(demoted(stage)),
         ),
         row(
             "redis-readonly",
@@ -199,6 +206,17 @@ async fn answered(stage: &mut Stage, error: &str) {
     stage.redis().await.relay.refuse(Some(error));
     stage.holds(Duration::from_secs(8)).await;
     stage.redis().await.relay.refuse(None);
+    stage.fault_ends();
+}
+
+/// A replica takes a PUBLISH and tells the subscribers of the new primary nothing: it must not be published to.
+async fn demoted(stage: &mut Stage) {
+    stage.start().await;
+    let server = &stage.redis().await.server;
+    let _: String = server.ask(&["REPLICAOF", "127.0.0.1", "1"]).await;
+    let _: u64 = server.ask(&["CLIENT", "KILL", "TYPE", "normal"]).await;
+    stage.holds(Duration::from_secs(8)).await;
+    let _: String = stage.redis().await.server.ask(&["REPLICAOF", "NO", "ONE"]).await;
     stage.fault_ends();
 }
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use drivetap_tests::{KafkaCluster, Listener, Proxy};
-use rustix::process::Signal;
+use rustix::process::{Pid, Resource, Rlimit, Signal, prlimit};
 use tokio::time::sleep;
 
 use super::graph::quick_pings;
@@ -31,7 +31,12 @@ pub(super) fn rows() -> Vec<Row> {
         },
         Row {
             needs: || lacks(unshare(), "a mount namespace of one's own: `unshare --map-root-user --mount`"),
-            ..together("disk-full", "the file system of the state is full for 10 s", 60, |stage| Box::pin(disk_full(stage)))
+            ..together(
+                "disk-full",
+                "the file system of the state is full for 10 s, and refuses what would need no more room",
+                60,
+                |stage| Box::pin(disk_full(stage)),
+            )
         },
         Row {
             needs: || lacks(nss_wrapper().is_some(), "nss_wrapper (Debian: libnss-wrapper)"),
@@ -127,21 +132,30 @@ async fn clock_jumps(stage: &mut Stage) {
     stage.chapter().await;
 }
 
-/// A file system in memory, of the program's own, that the test fills to the last byte.
+/// A file system in memory, of the program's own, that the test fills to the last byte. What the state's file already has of it could
+/// still be written over; so the kernel refuses that, too.
 async fn disk_full(stage: &mut Stage) {
     let folder = stage.dir.path().join("disk");
     fs::create_dir(&folder).unwrap();
     stage.setup.state = "disk/drivetap.redb".to_owned();
-    let mount = "mount -t tmpfs -o size=8m tmpfs \"$0\" && exec \"$@\"";
+    let mount = "trap '' XFSZ && mount -t tmpfs -o size=8m tmpfs \"$0\" && exec \"$@\"";
     let words = ["unshare", "--map-root-user", "--mount", "sh", "-c", mount, &folder.display().to_string()];
     stage.setup.wrapper = words.map(str::to_owned).to_vec();
     stage.start().await;
     let inside = PathBuf::from(format!("/proc/{}/root{}", stage.program().pid(), folder.display()));
     let filler = inside.join("filler");
     fill(&filler);
+    write_no_file_beyond(stage, Some(1));
     stage.holds(Duration::from_secs(10)).await;
     fs::remove_file(&filler).unwrap();
+    write_no_file_beyond(stage, None);
     stage.fault_ends();
+}
+
+/// `RLIMIT_FSIZE`: `EFBIG` where a full disk says `ENOSPC`. The signal that comes with it is ignored.
+fn write_no_file_beyond(stage: &Stage, bytes: Option<u64>) {
+    let pid = Pid::from_raw(stage.program().pid().try_into().unwrap());
+    prlimit(pid, Resource::Fsize, Rlimit { current: bytes, maximum: None }).unwrap();
 }
 
 fn fill(path: &PathBuf) {
