@@ -19,6 +19,8 @@ use crate::story::Story;
 
 /// From the start of the program to the first chapter at every sink; and from the last chapter to its end.
 const CALM: Duration = Duration::from_secs(60);
+/// A change that nothing holds up arrives sooner.
+const SOON: Duration = Duration::from_secs(2);
 
 /// A row says what it wants in [`setup`](Self::setup), then [starts](Self::start), then lets the fault strike.
 pub(crate) struct Stage {
@@ -226,7 +228,10 @@ impl Stage {
     pub(crate) async fn holds(&mut self, time: Duration) {
         let begin = Instant::now();
         self.chapter().await;
-        sleep(time.saturating_sub(begin.elapsed())).await;
+        // The chapter may have passed in the moment before the fault was felt.
+        sleep(time.saturating_sub(begin.elapsed() + SOON)).await;
+        self.story.postscript();
+        sleep(SOON).await;
         let missing = self.missing().await;
         assert!(missing.iter().all(|(_, missing)| *missing > 0), "the fault did not strike: {missing:?}");
     }

@@ -19,6 +19,11 @@ impl Story {
         Self { drives, chapter: 0 }
     }
 
+    /// One file more in each drive.
+    pub(crate) fn postscript(&self) {
+        self.drives.iter().for_each(|drive| drop(drive.burst(1).unwrap()));
+    }
+
     /// In each drive: a folder, files in it, a rename, a move, new content, a deletion; then a file that is deleted, restored and
     /// deleted again, with time for a walk between.
     pub(crate) async fn chapter(&mut self) {
