@@ -21,7 +21,7 @@ use std::process::ExitCode;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use clap::Parser;
+use clap::{Parser, ValueEnum};
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
@@ -43,6 +43,9 @@ struct Args {
     /// Say which rows there are.
     #[arg(long)]
     list: bool,
+    /// `[network] transport` of every row; the program's own default where nothing is said.
+    #[arg(long)]
+    transport: Option<Transport>,
     /// Rows at a time.
     #[arg(long, default_value_t = 4)]
     lanes: usize,
@@ -52,6 +55,22 @@ struct Args {
     /// Where the Markdown goes, with its JSON beside it, when every row was played.
     #[arg(long)]
     docs: Option<PathBuf>,
+}
+
+/// What speaks socket.io.
+#[derive(Clone, Copy, ValueEnum)]
+enum Transport {
+    Native,
+    RustSocketio,
+}
+
+impl Transport {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Native => "native",
+            Self::RustSocketio => "rust-socketio",
+        }
+    }
 }
 
 /// One row at one sink, or at all of them.
@@ -72,8 +91,8 @@ async fn main() -> ExitCode {
         eprintln!("no row is named {}", args.only.join(", "));
         return ExitCode::FAILURE;
     }
-    let before = if args.resume { Report::read(&args.results).rows } else { Vec::new() };
-    let keep = |part: &Part| before.iter().find(|played| part.played(played) && !played.failed());
+    let before = if args.resume { Report::read(&args.results) } else { Report::default() };
+    let keep = |part: &Part| before.rows.iter().find(|played| part.played(played) && !played.failed());
     let order: Vec<_> = parts.iter().map(|part| (part.row.name.to_owned(), part.sinks.clone())).collect();
     let done: Vec<_> = parts.iter().filter_map(keep).cloned().collect();
     let left: VecDeque<_> = parts.into_iter().filter(|part| keep(part).is_none()).collect();
@@ -81,7 +100,12 @@ async fn main() -> ExitCode {
     let begin = Instant::now();
     let report =
         Report { machine: report::machine(), versions: report::versions(), command: command(&args), took_s: 0, rows: done };
-    let shared = Arc::new(Shared { left: Mutex::new(left), report: Mutex::new(report), results: args.results.clone() });
+    let shared = Arc::new(Shared {
+        left: Mutex::new(left),
+        report: Mutex::new(report),
+        results: args.results.clone(),
+        transport: args.transport,
+    });
     // A row that fails says why in the table.
     std::panic::set_hook(Box::new(|_| {}));
     println!("{}", report::HEAD);
@@ -94,7 +118,7 @@ async fn main() -> ExitCode {
     }
 
     let mut report = shared.report.lock().unwrap();
-    report.took_s = begin.elapsed().as_secs();
+    report.took_s = before.took_s + begin.elapsed().as_secs();
     report.rows.sort_by_key(|played| order.iter().position(|(row, sinks)| played.is(row, sinks)));
     report.write(&args.results);
     if let Some(docs) = args.docs.filter(|_| args.only.is_empty()) {
@@ -109,13 +133,15 @@ async fn main() -> ExitCode {
 /// As one would type it, so that a table can say how it was made.
 fn command(args: &Args) -> String {
     let only = if args.only.is_empty() { String::new() } else { format!(" --only {}", args.only.join(",")) };
-    format!("cargo xtask faults{only}")
+    let transport = args.transport.map(|it| format!(" --transport {}", it.name())).unwrap_or_default();
+    format!("cargo xtask faults{only}{transport}")
 }
 
 struct Shared {
     left: Mutex<VecDeque<Part>>,
     report: Mutex<Report>,
     results: PathBuf,
+    transport: Option<Transport>,
 }
 
 /// Every row at every sink that `--only` names.
@@ -150,7 +176,7 @@ async fn play_all(shared: Arc<Shared>) {
         let Some(part) = shared.left.lock().unwrap().pop_front() else { return };
         let outcome;
         let log = shared.results.with_file_name(format!("{}.log", part.name().replace(':', "-")));
-        (outcome, lane) = play(&part, lane, log).await;
+        (outcome, lane) = play(&part, lane, log, shared.transport).await;
         let (row, about) = (part.row.name.to_owned(), part.row.about.to_owned());
         let played = Played { row, about, sinks: part.sinks, outcome };
         played.lines().iter().for_each(|line| println!("{line}"));
@@ -164,7 +190,7 @@ async fn play_all(shared: Arc<Shared>) {
 const HANGS: Duration = Duration::from_secs(420);
 
 /// Plays one row, and gives the lane back; a new one when the row failed, whose servers are in an unknown state.
-async fn play(part: &Part, lane: Lane, log: PathBuf) -> (Outcome, Lane) {
+async fn play(part: &Part, lane: Lane, log: PathBuf, transport: Option<Transport>) -> (Outcome, Lane) {
     if let (Sinks::Each(not_here), [sink]) = (&part.row.sinks, part.sinks.as_slice())
         && let Some(why) = not_here(*sink)
     {
@@ -177,6 +203,7 @@ async fn play(part: &Part, lane: Lane, log: PathBuf) -> (Outcome, Lane) {
     let (give_back, given_back) = oneshot::channel();
     let played = tokio::spawn(tokio::time::timeout(HANGS, async move {
         let mut stage = Stage::new(&sinks, lane, log).await;
+        stage.setup.network.extend(transport.map(|it| ("transport", it.name())));
         (row.play)(&mut stage).await;
         let recovery = stage.recovery(row.limit).await;
         let measured = stage.finish().await;

@@ -7,7 +7,6 @@ use tokio::time::sleep;
 
 use super::{Row, Sinks, row};
 use crate::process::Reader;
-use crate::setup::Setup;
 use crate::sinks::Kind;
 use crate::stage::{Stage, sasl_keys};
 
@@ -234,7 +233,8 @@ async fn bad_certificate(stage: &mut Stage, expired: bool) {
         _ => format!("[sink.kafka.librdkafka]\n\"security.protocol\" = \"ssl\"\n\"ssl.ca.location\" = \"{}\"\n", ca.display()),
     };
     let kind = stage.kind();
-    stage.setup = Setup { sink_keys: [(kind, keys)].into(), redis: "rediss://localhost".to_owned(), ..Setup::default() };
+    stage.setup.sink_keys.insert(kind, keys);
+    stage.setup.redis = "rediss://localhost".to_owned();
     let good = stage.authority.good();
     let bad = if expired { stage.authority.expired() } else { stage.authority.wrong_host() };
     // The lane's servers come up with the first row that wants them.
