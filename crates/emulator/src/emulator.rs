@@ -52,6 +52,8 @@ pub struct Config {
     /// What the URLs in its answers begin with: `https://localhost:PORT` of a proxy in front of it. By default the address on
     /// which it listens.
     pub origin: Option<String>,
+    /// What a `notificationUrl` begins with, where that leads to another socket.io server. By default it leads here.
+    pub notification_origin: Option<String>,
     /// The seed of everything random in drives; ids of endpoints and tokens are random all the same.
     pub random_seed: u64,
 }
@@ -67,6 +69,7 @@ impl Default for Config {
             switches: Switches::default(),
             limits: Limits::default(),
             origin: None,
+            notification_origin: None,
             random_seed: 1,
         }
     }
@@ -139,6 +142,8 @@ pub(crate) struct Service {
     address: SocketAddr,
     /// `http://127.0.0.1:PORT`, or what stands in front.
     pub(crate) origin: String,
+    /// The same for `notificationUrl`.
+    pub(crate) notification_origin: String,
     pub(crate) stop: CancellationToken,
     clock: Notify,
 }
@@ -157,6 +162,7 @@ impl Emulator {
         let tcp = TcpListener::bind(address).await.map_err(failed)?;
         let address = tcp.local_addr().map_err(failed)?;
         let origin = config.origin.clone().unwrap_or_else(|| format!("http://{address}"));
+        let notification_origin = config.notification_origin.clone().unwrap_or_else(|| origin.clone());
 
         let lines = Lines::default();
         let wires = Wires::new(tcp, lines.clone());
@@ -166,6 +172,7 @@ impl Emulator {
             lines,
             address,
             origin,
+            notification_origin,
             stop: CancellationToken::new(),
             clock: Notify::new(),
         });

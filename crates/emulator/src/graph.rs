@@ -76,7 +76,7 @@ pub(crate) async fn serve(
         None if login => token_endpoint(&service, &parts, body).await,
         None => service.with(|world| {
             match &asked {
-                Ok(asked) => truth(world, &service.origin, &parts, asked),
+                Ok(asked) => truth(world, &service, &parts, asked),
                 Err(segment) => Err(Refusal::new(400, "BadRequest", &format!("Resource not found for the segment '{segment}'."))),
             }
             .unwrap_or_else(|refusal| refusal.reply(world, &parts.headers))
@@ -143,7 +143,7 @@ async fn meet(service: &Service, line: &Line, fault: Option<Fault>, parts: &Part
 }
 
 /// What Graph answers on a good day.
-fn truth(world: &mut World, origin: &str, parts: &Parts, asked: &Asked<'_>) -> Result<Reply, Refusal> {
+fn truth(world: &mut World, service: &Service, parts: &Parts, asked: &Asked<'_>) -> Result<Reply, Refusal> {
     if parts.method != Method::GET {
         return Err(Refusal::new(405, "BadRequest", "The HTTP method is not allowed for this resource."));
     }
@@ -156,9 +156,9 @@ fn truth(world: &mut World, origin: &str, parts: &Parts, asked: &Asked<'_>) -> R
     let id = drive.id.clone();
     let query = parts.uri.query().unwrap_or_default();
     match asked.route {
-        Route::Endpoint => open_endpoint(world, origin, parts, &account, &id),
+        Route::Endpoint => open_endpoint(world, &service.notification_origin, parts, &account, &id),
         Route::Drive => Ok(Reply::json(200, &show_drive(world, drive, query)?)),
-        _ => show_delta(world, origin, parts, asked, drive),
+        _ => show_delta(world, &service.origin, parts, asked, drive),
     }
 }
 

@@ -310,7 +310,9 @@ async fn a_change_that_makes_no_sense_is_refused_and_changes_nothing() {
 #[tokio::test]
 async fn a_snapshot_is_what_an_enumeration_shows_and_links_begin_with_what_stands_in_front() {
     let origin = "https://localhost:4443".to_owned();
-    let emulator = Emulator::start(Config { origin: Some(origin.clone()), ..Config::default() }).await.unwrap();
+    let elsewhere = "http://127.0.0.1:4444".to_owned();
+    let config = Config { origin: Some(origin.clone()), notification_origin: Some(elsewhere.clone()), ..Config::default() };
+    let emulator = Emulator::start(config).await.unwrap();
     let drive = emulator.drive(ME_DRIVE).unwrap();
     drive.delete(&drive.create("/", "Gone.txt").unwrap()).unwrap();
     assert_eq!(emulator.base_url(), format!("{origin}/v1.0"));
@@ -318,6 +320,9 @@ async fn a_snapshot_is_what_an_enumeration_shows_and_links_begin_with_what_stand
     let url = format!("http://{}/v1.0/drives/{ME_DRIVE}/root/delta", emulator.address());
     let page = get(&url).await.json();
     assert!(page["@odata.deltaLink"].as_str().unwrap().starts_with(&origin), "{page}");
+    let url = format!("http://{}/v1.0/me/drive/root/subscriptions/socketIo", emulator.address());
+    let endpoint = get(&url).await.json();
+    assert!(endpoint["notificationUrl"].as_str().unwrap().starts_with(&format!("{elsewhere}/notifications?")), "{endpoint}");
     let named = |items: &[Value]| {
         let pairs = items.iter().map(|item| (item["id"].to_string(), item["eTag"].to_string()));
         pairs.collect::<BTreeSet<_>>()
