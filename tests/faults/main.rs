@@ -6,6 +6,7 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a row that cannot go on has failed, and says why")]
 
 mod lane;
+mod official;
 mod process;
 mod report;
 mod rows;

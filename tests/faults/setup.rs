@@ -29,6 +29,8 @@ pub(crate) struct Setup {
     pub(crate) https: bool,
     /// The name under which Graph is reached, where that is not an address.
     pub(crate) graph_host: Option<&'static str>,
+    /// Whether the socket is the official server's.
+    pub(crate) official: bool,
     /// How the program reaches Kafka.
     pub(crate) listener: Listener,
     /// More keys of a sink.
@@ -63,6 +65,7 @@ impl Default for Setup {
             subscriptions: "[[subscription]]\nresource = \"me\"\nstart = \"beginning\"\n".to_owned(),
             https: false,
             graph_host: None,
+            official: false,
             listener: Listener::Plain,
             sink_keys: BTreeMap::new(),
             redis: "redis://127.0.0.1".to_owned(),

@@ -11,6 +11,7 @@ use tempfile::TempDir;
 use tokio::time::sleep;
 
 use crate::lane::{Lane, Redis, Subscriber};
+use crate::official::Official;
 use crate::process::{Ended, Lines, Process};
 use crate::report::Tally;
 use crate::setup::{DEADLINE_S, Setup, TOKEN};
@@ -34,6 +35,7 @@ pub(crate) struct Stage {
     kinds: Vec<Kind>,
     topic: String,
     graph: Option<Emulator>,
+    official: Option<Official>,
     program: Option<Process>,
     stdout: Lines,
     pub(crate) sinks: Vec<SinkUnderTest>,
@@ -66,6 +68,7 @@ impl Stage {
             kinds: kinds.to_vec(),
             topic: unique("faults"),
             graph: None,
+            official: None,
             program: None,
             stdout: Lines::default(),
             sinks: Vec::new(),
@@ -94,6 +97,11 @@ impl Stage {
         let host = self.setup.graph_host.unwrap_or(if self.setup.https { "localhost" } else { "127.0.0.1" });
         let mut config = self.setup.emulator.clone();
         config.origin = Some(format!("{scheme}://{host}:{}", self.web.address().port()));
+        if self.setup.official {
+            let server = Official::start().await;
+            config.notification_origin = Some(server.origin.clone());
+            self.official = Some(server);
+        }
         let graph = Emulator::start(config).await.unwrap();
         self.web.lead_to(graph.address());
         for (_, drive) in &self.setup.feeds {
@@ -221,7 +229,16 @@ impl Stage {
     }
 
     pub(crate) async fn chapter(&mut self) {
-        self.story.chapter().await;
+        let Some(official) = &self.official else { return self.story.chapter().await };
+        tokio::select! {
+            () = self.story.chapter() => official.signal().await,
+            () = official.signals() => {}
+        }
+    }
+
+    /// In a row that has the official server.
+    pub(crate) fn official(&self) -> &Official {
+        self.official.as_ref().expect("a row with the official server")
     }
 
     /// The fault strikes for so long, and does: at its end something is missing.
@@ -355,6 +372,9 @@ impl Stage {
 
     /// Waits until the program's session is there.
     pub(crate) async fn joined(&self) {
+        if let Some(official) = &self.official {
+            return official.joined().await;
+        }
         let begin = Instant::now();
         while self.graph().stats().subscribers < self.setup.feeds.len() {
             assert!(begin.elapsed() < CALM, "it does not come back to its socket");

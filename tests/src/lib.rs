@@ -5,6 +5,7 @@
 //! | [`KafkaCluster`] | one or three KRaft nodes that can be killed, fenced off and brought back |
 //! | [`RedisServer`] | a Redis that can be killed, reconfigured and asked |
 //! | [`PublishRelay`] | a ledger of what Redis acknowledged: pub/sub keeps none |
+//! | [`SocketIo`] | the official server |
 //! | [`Consumer`] | folds what arrived at a sink, as a consumer that drops repeats does |
 //! | [`Proxy`] | latency, trickle, silence, cut, reset, refusal, bad certificates; without root |
 //!
@@ -21,6 +22,7 @@ mod redis_server;
 mod relay;
 mod resp;
 mod services;
+mod socketio;
 
 use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, TcpListener};
@@ -35,6 +37,7 @@ pub use self::proxy::{Network, Proxy};
 pub use self::redis_server::RedisServer;
 pub use self::relay::{PublishRelay, Published};
 pub use self::services::service;
+pub use self::socketio::SocketIo;
 
 /// How long a test waits for what must happen. Only a failure takes this long; a loaded machine gets there before.
 pub const PATIENCE: Duration = Duration::from_secs(60);

@@ -7,11 +7,12 @@ use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::time::timeout;
 
-use super::{PATIENCE, service};
+use crate::{PATIENCE, service};
 
 /// A server that ends with its test.
-pub(crate) struct SocketIo {
-    pub(crate) port: u16,
+pub struct SocketIo {
+    /// Where it listens, on 127.0.0.1.
+    pub port: u16,
     stdin: ChildStdin,
     stdout: Lines<BufReader<ChildStdout>>,
     _process: Child,
@@ -19,7 +20,7 @@ pub(crate) struct SocketIo {
 
 impl SocketIo {
     /// Of this major version, with these options beside: tests/services/README.md.
-    pub(crate) async fn start(major: u8, mut options: Value) -> Self {
+    pub async fn start(major: u8, mut options: Value) -> Self {
         options["major"] = json!(major);
         let mut node = Command::new(service("/tools/node"));
         node.arg(service("/socketio")).arg(options.to_string()).stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true);
@@ -31,7 +32,7 @@ impl SocketIo {
     }
 
     /// The next line with this `event`; what is printed before it is passed over.
-    pub(crate) async fn next(&mut self, event: &str) -> Value {
+    pub async fn next(&mut self, event: &str) -> Value {
         loop {
             let line = self.read().await;
             if line["event"] == event {
@@ -41,16 +42,22 @@ impl SocketIo {
     }
 
     /// Emits `notification` with `text` as its one argument.
-    pub(crate) async fn emit(&mut self, text: &str) {
+    pub async fn emit(&mut self, text: &str) {
         self.command(&json!({ "emit": text })).await;
     }
 
-    pub(crate) async fn command(&mut self, command: &Value) {
+    /// One command of `server.js`.
+    pub async fn command(&mut self, command: &Value) {
         self.stdin.write_all(format!("{command}\n").as_bytes()).await.unwrap();
     }
 
-    async fn read(&mut self) -> Value {
-        let line = timeout(PATIENCE, self.stdout.next_line()).await.expect("the socket.io server is silent").unwrap();
+    /// The next line, whenever it comes. Cancel safe.
+    pub async fn line(&mut self) -> Value {
+        let line = self.stdout.next_line().await.unwrap();
         serde_json::from_str(&line.expect("the socket.io server ended: run `cargo xtask setup`")).unwrap()
+    }
+
+    async fn read(&mut self) -> Value {
+        timeout(PATIENCE, self.line()).await.expect("the socket.io server is silent")
     }
 }

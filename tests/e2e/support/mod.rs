@@ -7,7 +7,6 @@ pub(crate) mod kafka;
 mod program;
 pub(crate) mod redis;
 mod scene;
-mod socketio;
 
 use std::net::{Ipv4Addr, TcpListener};
 
@@ -16,8 +15,7 @@ pub(crate) use self::graph_stub::GraphStub;
 pub(crate) use self::http::get;
 pub(crate) use self::program::{Ended, Program, Signal};
 pub(crate) use self::scene::{Scene, TOKEN, config};
-pub(crate) use self::socketio::SocketIo;
-pub(crate) use drivetap_tests::{PATIENCE, drivetap, service, unique, until};
+pub(crate) use drivetap_tests::{PATIENCE, SocketIo, drivetap, service, unique, until};
 
 /// A loopback port that nobody listens on. Somebody else may take it, in theory.
 pub(crate) fn closed_port() -> u16 {

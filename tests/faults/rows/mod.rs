@@ -3,6 +3,7 @@
 mod accounts;
 mod graph;
 mod live;
+mod official;
 mod own;
 mod program;
 mod sink;
@@ -40,7 +41,16 @@ pub(crate) enum Sinks {
 }
 
 pub(crate) fn all() -> Vec<Row> {
-    let groups = [sink::rows(), own::rows(), program::rows(), graph::rows(), socket::rows(), accounts::rows(), live::rows()];
+    let groups = [
+        sink::rows(),
+        own::rows(),
+        program::rows(),
+        graph::rows(),
+        socket::rows(),
+        official::rows(),
+        accounts::rows(),
+        live::rows(),
+    ];
     groups.into_iter().flatten().collect()
 }
 
