@@ -17,6 +17,7 @@ mod gap;
 mod input;
 mod lane;
 mod ledger;
+mod pace;
 mod record;
 mod settings;
 mod status;

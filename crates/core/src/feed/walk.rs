@@ -6,9 +6,9 @@ use jiff::Timestamp;
 use super::Io;
 use super::input::{Action, Attempt, BatchId, Urgency};
 use super::ledger::Ledger;
+use super::pace::{Due, Pace, Trigger};
 use super::record::{Cursor, Enumeration, Place};
 use super::settings::FeedSettings;
-use crate::backoff::Backoff;
 use crate::delta::{Link, Page, PageEnd, PageFrom};
 use crate::event::{Event, Origin, Position, ResyncPhase};
 use crate::failure::{Failure, Remedy};
@@ -42,21 +42,10 @@ pub(super) struct Walk {
     problem: Option<String>,
     /// The last answer was a refusal that only time or a person ends.
     refused: bool,
+    /// How many times in a row the link in the middle of this walk did not work.
+    link_failed: u8,
     connected: bool,
-    timing: WalkTiming,
-}
-
-#[derive(Debug)]
-struct WalkTiming {
-    safety_walk: Duration,
-    poll: Duration,
-    lag_retries: Vec<Duration>,
-    resync_every: Option<Duration>,
-    spacing: Duration,
-    sign_in: Duration,
-    quiet: Duration,
-    backoff: Backoff,
-    slow: Backoff,
+    timing: Pace,
 }
 
 #[derive(Debug, PartialEq)]
@@ -79,21 +68,6 @@ enum Step {
     Stopped,
 }
 
-/// Why a walk is due, most pressing first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Trigger {
-    Signal,
-    Connect,
-    First,
-    Timer,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq)]
-struct Due {
-    at: Instant,
-    trigger: Trigger,
-}
-
 /// What the steps of a walk work on.
 pub(super) struct Desk<'a> {
     pub(super) now: Now,
@@ -105,11 +79,13 @@ pub(super) struct Desk<'a> {
 impl Walk {
     /// After how many empty pages in a row a walk starts over: a server that never comes to an end must not keep it busy.
     const MAX_EMPTY_PAGES: u32 = 1_000;
+    /// After how many failures in a row a link is given up: a 410's `Location` that fails (OneDrive/onedrive-api-docs#249), a `nextLink`
+    /// that is refused (#1476 there).
+    const LINK_TRIES: u8 = 4;
 
     /// `None` where no subscription asks for changes: then there is nothing to walk for.
     pub(super) fn new(settings: &FeedSettings, place: &Place, now: Now) -> Option<Self> {
         let resource = settings.subscriptions.iter().find(|s| s.emit.changes)?.resource.to_string().into();
-        let timing = &settings.timing;
         let mut walk = Self {
             resource,
             step: Step::Rest,
@@ -127,18 +103,9 @@ impl Walk {
             resync_at: None,
             problem: None,
             refused: false,
+            link_failed: 0,
             connected: true,
-            timing: WalkTiming {
-                safety_walk: timing.safety_walk,
-                poll: timing.poll,
-                lag_retries: timing.lag_retries.clone(),
-                resync_every: timing.resync_every,
-                spacing: timing.walk_spacing,
-                sign_in: timing.renewal_spacing,
-                quiet: timing.quiet,
-                backoff: timing.backoff.clone(),
-                slow: timing.slow.clone(),
-            },
+            timing: Pace::new(&settings.timing),
         };
         walk.schedule_resync(now, place.enumerated_at);
         Some(walk)
@@ -259,6 +226,7 @@ impl Walk {
             Ok(page) => {
                 self.problem = None;
                 self.refused = false;
+                self.link_failed = 0;
                 self.timing.slow.reset();
                 if desk.ledger.ahead().cursor == Cursor::None {
                     self.take_latest(page.end, desk);
@@ -375,14 +343,25 @@ impl Walk {
     fn on_failure(&mut self, failure: Failure, desk: &mut Desk<'_>) {
         let Failure { remedy, code } = failure;
         let born = desk.ledger.ahead().cursor != Cursor::None;
-        // An enumeration that cannot even begin at Graph's `Location` begins at the root (OneDrive/onedrive-api-docs#249).
-        let at_location =
-            |place: &Place| place.enumeration.as_ref().is_some_and(|e| e.items == 0) && matches!(place.cursor, Cursor::Within(_));
-        if at_location(desk.ledger.ahead()) && remedy != Remedy::SignIn {
-            let mut place = desk.ledger.ahead().clone();
-            place.cursor = Cursor::Root;
-            desk.ledger.step_to(place);
+        let place = desk.ledger.ahead();
+        let within = matches!(place.cursor, Cursor::Within(_));
+        let at_location = within && place.enumeration.as_ref().is_some_and(|enumeration| enumeration.items == 0);
+        self.link_failed = match remedy {
+            Remedy::RetrySlowly { .. } => self.link_failed.saturating_add(1),
+            Remedy::Retry { .. } if at_location => self.link_failed.saturating_add(1),
+            Remedy::Retry { .. } | Remedy::Resync { .. } => 0,
+            Remedy::SignIn => self.link_failed,
+        };
+        let given_up = self.link_failed >= Self::LINK_TRIES;
+        // An enumeration that cannot even begin at Graph's `Location` begins at the root; what may pass by itself gets its chance.
+        if at_location && (given_up || matches!(remedy, Remedy::RetrySlowly { .. } | Remedy::Resync { .. })) {
+            let root = Place { cursor: Cursor::Root, ..place.clone() };
+            desk.ledger.step_to(root);
             self.next = None;
+            self.link_failed = 0;
+        } else if given_up && (within || self.next.is_some()) {
+            // The way on is gone for good, though nobody calls it 410.
+            return self.lose_link(code, within, desk);
         }
         match remedy {
             Remedy::Resync { location } if born && desk.ledger.ahead().cursor != Cursor::Root => {
@@ -408,6 +387,19 @@ impl Walk {
                 self.refused = true;
                 self.wait(code, self.timing.sign_in, desk.now);
             }
+        }
+    }
+
+    /// A `nextLink` does not work any more. Where the place has not moved onto it, the walk starts over; else only an enumeration helps.
+    fn lose_link(&mut self, code: String, within: bool, desk: &mut Desk<'_>) {
+        self.next = None;
+        self.link_failed = 0;
+        if within {
+            self.problem = Some(code.clone());
+            let wait = self.timing.backoff.next(&mut desk.io.rng);
+            self.step = Step::Draining { code, from: Cursor::Root, wait };
+        } else {
+            self.back_off(code, None, desk);
         }
     }
 

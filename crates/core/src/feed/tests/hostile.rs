@@ -353,3 +353,59 @@ fn while_a_write_to_the_store_hangs_nothing_more_is_fetched() {
     assert!(!asked, "it would be published again after a crash, without a bound");
     assert!(rig.feed.timeout().is_none_or(|at| at > rig.now.mono));
 }
+
+#[test]
+fn a_location_survives_a_network_that_is_away_for_a_moment() {
+    let location = Link::new("/fresh").unwrap();
+    let (mut rig, session) = Rig::running();
+    rig.signal(session);
+    rig.page_fails(Remedy::Resync { location: Some(location.clone()) }, "resyncRequired");
+    rig.page_fails(Remedy::Retry { after: None }, "timeout");
+    rig.pass(Duration::from_secs(60));
+    assert_eq!(rig.page(&["root"], delta(1)), PageFrom::Link(location));
+}
+
+#[test]
+fn a_next_link_that_is_refused_for_ever_ends_in_a_resync() {
+    let (mut rig, session) = Rig::running();
+    rig.signal(session);
+    rig.page(&["a"], next(1));
+    let (batch, _) = rig.published().unwrap();
+    rig.ack(batch);
+    for _ in 0..4 {
+        assert_eq!(rig.saved_place().generation, 0, "a 404 may pass by itself");
+        rig.page_fails(Remedy::RetrySlowly { after: None }, "itemNotFound");
+        rig.pass(Duration::from_secs(900));
+    }
+    let (_, events) = rig.published().unwrap();
+    assert_eq!(data(&events[0]), json!({"phase": "started", "generation": 1, "code": "itemNotFound"}));
+    assert_eq!(rig.page(&["root"], delta(2)), PageFrom::Root);
+}
+
+#[test]
+fn a_next_link_that_is_refused_behind_empty_pages_starts_the_walk_over() {
+    let (mut rig, session) = Rig::running();
+    rig.signal(session);
+    rig.page(&[], next(1));
+    for _ in 0..4 {
+        rig.page_fails(Remedy::RetrySlowly { after: None }, "itemNotFound");
+        rig.pass(Duration::from_secs(900));
+    }
+    assert_eq!(rig.page(&["a"], delta(2)), PageFrom::Link(link(0)));
+    assert_eq!(rig.feed.record().place.generation, 0);
+}
+
+#[test]
+fn a_permission_that_comes_back_costs_no_resync_between_walks() {
+    let (mut rig, session) = Rig::running();
+    rig.signal(session);
+    for _ in 0..50 {
+        rig.page_fails(Remedy::RetrySlowly { after: None }, "accessDenied");
+        rig.pass(Duration::from_secs(900));
+        while rig.wants_endpoint() {
+            rig.connect(None);
+        }
+    }
+    assert_eq!(rig.page(&["a"], delta(2)), PageFrom::Link(link(0)));
+    assert_eq!(rig.feed.record().place.generation, 0);
+}

@@ -509,18 +509,24 @@ fn a_first_walk_from_the_beginning_that_a_crash_cut_short_becomes_a_resync() {
 
 #[test]
 fn a_broken_location_falls_back_to_the_root() {
-    for remedy in [
-        Remedy::Retry { after: None },
-        Remedy::RetrySlowly { after: None },
-        Remedy::Resync { location: Some(Link::new("/broken").unwrap()) },
+    let broken = || Link::new("/broken").unwrap();
+    for (remedy, tries) in [
+        (Remedy::Retry { after: None }, 4),
+        (Remedy::RetrySlowly { after: None }, 1),
+        (Remedy::Resync { location: Some(broken()) }, 1),
     ] {
         let (mut rig, session) = Rig::running();
         rig.signal(session);
-        rig.page_fails(Remedy::Resync { location: Some(Link::new("/broken").unwrap()) }, "resyncRequired");
+        rig.page_fails(Remedy::Resync { location: Some(broken()) }, "resyncRequired");
         let (started, _) = rig.published().unwrap();
         rig.ack(started);
-        rig.page_fails(remedy.clone(), "generalException");
-        rig.pass(Duration::from_secs(120));
+        for n in 0..tries {
+            let (attempt, from) = rig.fetch_page().unwrap();
+            assert_eq!(from, PageFrom::Link(broken()), "{remedy:?}: try {n}");
+            let failure = Failure { remedy: remedy.clone(), code: "generalException".to_owned() };
+            rig.handle(Input::Page { attempt, result: Err(failure) });
+            rig.pass(Duration::from_secs(120));
+        }
         assert_eq!(rig.page(&["root"], delta(1)), PageFrom::Root, "{remedy:?}");
         assert_eq!(rig.feed.record().place.generation, 1, "{remedy:?}: one loss is one generation");
     }
