@@ -1,11 +1,10 @@
 //! Delta: tokens, pages, and everything that is odd about them.
 
 use serde_json::Value;
-use tokio::time::Instant;
 
 use crate::{
     model::{Drive, Item},
-    switches::{Ancestors, Switches, Tombstones, within_a_century},
+    switches::{Ancestors, Switches, Tombstones},
 };
 
 /// Where a delta request continues. Its text is opaque to clients and holds `%3B`, as Graph's do: a client that decodes
@@ -92,9 +91,8 @@ impl Token {
     }
 }
 
-/// Answers a delta request.
-pub(crate) fn page(drive: &Drive, query: Query, switches: &Switches, now: Instant) -> Result<Page, Expired> {
-    let head = drive.visible_head(within_a_century(switches.delta_lag), now);
+/// Answers a delta request. Changes up to `head` are shown.
+pub(crate) fn page(drive: &Drive, query: Query, switches: &Switches, head: u64) -> Result<Page, Expired> {
     let page_size = query.top.unwrap_or(u16::MAX).min(switches.page_size).max(1);
     let (since, blind, progress) = match query.start {
         Start::Latest => {

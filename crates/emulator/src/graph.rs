@@ -22,7 +22,7 @@ use crate::{
     journal::{Request, Secret},
     model::{Drive, DriveKind},
     resource::{self, Asked, Resource},
-    switches::{DriveIdSpelling, Gone, Links, Location},
+    switches::{DriveIdSpelling, Gone, Links, Location, within_a_century},
     text,
     wire::{Fate, Line},
     world::World,
@@ -275,8 +275,9 @@ fn show_delta(world: &World, origin: &str, parts: &Parts, asked: &Asked<'_>, dri
     let excluded = parts.headers.get("deltaExcludeParent").is_some_and(|value| value != "false");
     let query = Query { start, top, exclude_parent: excluded };
     let base = delta_base(origin, &asked.resource);
-    let page = delta::page(drive, query, &world.switches, Instant::now())
-        .map_err(|delta::Expired| gone_for(&world.switches.gone, Some(&base)))?;
+    let head = drive.visible_head(within_a_century(world.switches.delta_lag), Instant::now());
+    let page =
+        delta::page(drive, query, &world.switches, head).map_err(|delta::Expired| gone_for(&world.switches.gone, Some(&base)))?;
     let (name, token) = match page.link {
         Link::Next(token) => ("@odata.nextLink", token.text()),
         Link::Delta(token) => ("@odata.deltaLink", token.text()),

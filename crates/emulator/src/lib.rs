@@ -65,6 +65,7 @@ mod endpoint;
 mod fault;
 mod graph;
 mod journal;
+mod loose;
 mod model;
 mod resource;
 mod socket;
@@ -79,6 +80,7 @@ pub use drive::DriveHandle;
 pub use emulator::{Config, Emulator, Seed, SocketFault, StartError};
 pub use fault::{Answer, Fault, Route};
 pub use journal::{Request, Secret, Stats};
+pub use loose::{DeltaFrom, DeltaPage, LooseDrive, TokenGone};
 pub use model::{
     Change, ChangeError, DriveKind, GROUP, GROUP_DRIVE, LIST, LIST_DRIVE, Limits, ME_DRIVE, NewDrive, PERSONAL_DRIVE, SITE,
 };

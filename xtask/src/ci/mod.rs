@@ -22,6 +22,8 @@ use crate::{faults, services, setup, tidy};
 pub(crate) const COMMANDS: [&str; 2] = [DEMO, TEST];
 const DEMO: &str = "cargo demo";
 const TEST: &str = "cargo xtask test";
+/// How long random histories are tried beyond the fixed ones (`crates/bridge/src/proof/model.rs`).
+const MODEL_SECONDS: &str = "30";
 
 /// Stops at the first step that fails, and says how long each took.
 pub(crate) fn run(repo: &Repo) -> Result<ExitCode> {
@@ -63,7 +65,7 @@ impl Ci<'_> {
         self.step("advisories", Self::advisories)?;
 
         self.step("demo", |ci| demo::check(&mut ci.readme(DEMO)?))?;
-        self.step("test", |ci| run_command(&mut ci.readme(TEST)?))?;
+        self.step("test", |ci| run_command(ci.readme(TEST)?.env("DRIVETAP_MODEL_SECONDS", MODEL_SECONDS)))?;
         self.step("faults", |ci| ci.cargo(&format!("xtask faults --only {}", faults::IN_CI.join(","))))
     }
 

@@ -218,6 +218,11 @@ impl Process {
 
     /// Lets time pass until the feed wants to be woken.
     pub(super) fn wait<D: Drive>(&mut self, world: &mut World<D>, at_most: Duration) -> Result<(), String> {
+        // The last action took its time, too.
+        self.poll(world);
+        if !self.jobs.is_empty() || self.released {
+            return Ok(());
+        }
         let until = self.feed.timeout().map_or(at_most, |at| at.saturating_duration_since(world.now.mono).min(at_most));
         if until.is_zero() {
             return Err("the feed wants to be woken at once, and does nothing then".to_owned());
@@ -235,7 +240,8 @@ impl Process {
     pub(super) fn is_settled<D: Drive>(&self, world: &World<D>) -> bool {
         let status = self.feed.status(world.now);
         let record = self.feed.record();
-        self.jobs.is_empty()
+        !self.released
+            && self.jobs.is_empty()
             && self.hands.iter().all(|hand| hand.waiting == 0 && hand.batch.is_empty())
             && !status.walking
             && status.lanes.iter().all(|lane| lane.state == LaneState::Up)

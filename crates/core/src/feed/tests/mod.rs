@@ -416,6 +416,15 @@ fn after_a_day_of_empty_walks_the_newest_link_is_taken() {
 }
 
 #[test]
+fn a_drive_that_nobody_signals_is_walked_all_the_same() {
+    let (mut rig, _) = Rig::running();
+    rig.pass(Duration::from_secs(3590));
+    assert!(!rig.wants_page(), "the safety walk is an hour after the last one");
+    rig.pass(Duration::from_secs(10));
+    assert!(rig.wants_page());
+}
+
+#[test]
 fn three_hundred_signals_in_a_burst_make_few_walks() {
     let (mut rig, session) = Rig::running();
     let mut walks = 0;
@@ -568,6 +577,19 @@ fn a_gap_lasts_from_the_end_of_a_session_to_the_next_one() {
     assert_eq!(data(&events[0])["recovered_by_walk"], true);
     rig.ack(batch);
     assert_eq!(rig.saved.unwrap().gaps, Gaps::default());
+}
+
+#[test]
+fn a_gap_is_saved_before_it_is_told() {
+    let (mut rig, session) = Rig::running();
+    rig.store = Err(StoreFailure::Retry { reason: "disk full".to_owned() });
+    rig.handle(Input::Ended { session, by: EndedBy::Server });
+    rig.pass(Duration::from_secs(2));
+    rig.connect(None);
+    assert!(rig.published().is_none(), "after a crash it would be told again with another end, under the same id");
+    rig.store = Ok(());
+    rig.pass(Duration::from_secs(60));
+    assert!(rig.published().is_some());
 }
 
 #[test]
