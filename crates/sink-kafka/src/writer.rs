@@ -250,7 +250,13 @@ impl Writer {
         let ledger = producer.ledger();
         let records = ids(outcome.acked, ledger.sent());
         ledger.acknowledge(outcome.acked);
-        let successor = self.stall.take().and_then(|stall| stall.successor);
+        let mut successor = self.stall.take().and_then(|stall| stall.successor);
+        // It is slow and not stuck: nobody takes its place yet.
+        if outcome.acked > 0
+            && let Some(successor) = successor.take()
+        {
+            self.retire(successor);
+        }
         self.stall = Some(Stall { records, waiting: ledger.standing().waiting, successor });
         self.producer = Some(producer);
         outcome
