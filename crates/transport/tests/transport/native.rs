@@ -224,6 +224,20 @@ async fn silence_has_the_servers_own_deadline_and_a_ceiling() {
 }
 
 #[tokio::test]
+async fn a_server_that_talks_and_never_pings_is_silent_all_the_same() {
+    let (transport, server) = (native(), Server::start().await);
+    let (url, limits) = (server.url(), Limits { ping_ceiling: Duration::from_millis(700), ..Limits::default() });
+    let (opened, mut tcp) = tokio::join!(transport.open(&url, &limits), async {
+        let frames = [frame(0x81, OPEN.as_bytes()), frame(0x81, JOIN.as_bytes())].concat();
+        speak(server.tcp().await, Pace::Coalesced, &frames).await
+    });
+    let mut session = opened.unwrap();
+    let noise = frame(0x81, b"42[\"noise\"]").repeat(1_000);
+    let (ended, ()) = tokio::join!(everything(&mut *session), async { while tcp.write_all(&noise).await.is_ok() {} });
+    assert_eq!(ended, (Vec::new(), Ended { by: Who::Network, why: Why::Silent }));
+}
+
+#[tokio::test]
 async fn an_answer_that_is_no_upgrade_is_refused() {
     let accepted = |key: &str| format!("Sec-WebSocket-Accept: {}\r\n", derive_accept_key(key.as_bytes()));
     let head =

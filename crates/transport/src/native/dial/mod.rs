@@ -46,7 +46,7 @@ impl Dialer {
             None => Box::new(tcp::connect(target, self.connect_timeout).await?),
         };
         if secure {
-            stream = self.tls.wrap(target.host, stream).await?;
+            stream = self.tls.wrap(target.name(), stream).await?;
         }
         let already = upgrade::upgrade(&mut stream, url).await?;
         Wire::new(stream, &already, limits.frame_bytes, self.provider.secure_random)

@@ -45,7 +45,7 @@ impl Through {
         };
         let mut stream: Box<dyn Stream> = Box::new(tcp::connect(at, limit).await.map_err(through)?);
         if secure {
-            stream = tls.wrap(host, stream).await.map_err(through)?;
+            stream = tls.wrap(at.name(), stream).await.map_err(through)?;
         }
         let authority = format!("{}:{}", target.host, target.port);
         let mut request = format!("CONNECT {authority} HTTP/1.1\r\nHost: {authority}\r\n").into_bytes();

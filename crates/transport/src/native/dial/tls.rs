@@ -31,10 +31,11 @@ impl Tls {
         Ok(Self(Ok(TlsConnector::from(Arc::new(config)))))
     }
 
-    pub(super) async fn wrap(&self, host: &str, stream: Box<dyn Stream>) -> Result<Box<dyn Stream>, OpenError> {
+    /// `name` is the host's, without the brackets around an IPv6 address.
+    pub(super) async fn wrap(&self, name: &str, stream: Box<dyn Stream>) -> Result<Box<dyn Stream>, OpenError> {
         let connector = self.0.as_ref().map_err(|reason| OpenError::Unusable(reason.clone()))?;
-        let name = ServerName::try_from(host.trim_start_matches('[').trim_end_matches(']').to_owned());
-        let name = name.map_err(|_| OpenError::Unusable("the host's name is not one that a certificate can have".into()))?;
+        let name = ServerName::try_from(name.to_owned())
+            .map_err(|_| OpenError::Unusable("the host's name is not one that a certificate can have".into()))?;
         let stream = connector.connect(name, stream).await.map_err(|error| retry(failure(&error)))?;
         Ok(Box::new(stream))
     }

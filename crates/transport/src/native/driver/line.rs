@@ -136,7 +136,11 @@ impl Line {
             }
         }
         self.unread = false;
-        Ok(Step::Read)
+        // A server that talks without an end is no excuse for its missing pings.
+        match self.session.handle(now, Input::Timeout) {
+            Heard::Ended(ended) => Err(ended),
+            _ => Ok(Step::Read),
+        }
     }
 
     fn queue_output(&mut self) -> Result<(), Lost> {
