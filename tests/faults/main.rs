@@ -83,14 +83,15 @@ struct Part {
 #[tokio::main]
 async fn main() -> ExitCode {
     let args = Args::parse();
-    let parts = parts(&args.only);
+    let mut parts = parts();
+    if let Some(unknown) = args.only.iter().find(|name| !parts.iter().any(|part| part.answers_to(name))) {
+        eprintln!("no row is named {unknown}: --list says which there are");
+        return ExitCode::FAILURE;
+    }
+    parts.retain(|part| args.only.is_empty() || args.only.iter().any(|name| part.answers_to(name)));
     if args.list {
         parts.iter().for_each(|part| println!("{:30} {}", part.name(), part.row.about));
         return ExitCode::SUCCESS;
-    }
-    if parts.is_empty() {
-        eprintln!("no row is named {}", args.only.join(", "));
-        return ExitCode::FAILURE;
     }
     let before = if args.resume { Report::read(&args.results) } else { Report::default() };
     let keep = |part: &Part| before.rows.iter().find(|played| part.played(played) && !played.failed());
@@ -145,16 +146,14 @@ struct Shared {
     transport: Option<Transport>,
 }
 
-/// Every row at every sink that `--only` names.
-fn parts(only: &[String]) -> Vec<Part> {
+/// Every row at every sink.
+fn parts() -> Vec<Part> {
     let mut parts = Vec::new();
     for row in rows::all().into_iter().map(Arc::new) {
         let each = Kind::ALL.iter().map(|kind| vec![*kind]);
         let sinks: Vec<_> = if let Sinks::Each(_) = row.sinks { each.collect() } else { vec![Kind::ALL.to_vec()] };
         parts.extend(sinks.into_iter().map(|sinks| Part { row: Arc::clone(&row), sinks }));
     }
-    let wanted = |part: &Part| only.iter().any(|name| *name == part.name() || name == part.row.name);
-    parts.retain(|part| only.is_empty() || wanted(part));
     parts
 }
 
@@ -164,6 +163,10 @@ impl Part {
             (Sinks::Each(_), [sink]) => format!("{}:{sink}", self.row.name),
             _ => self.row.name.to_owned(),
         }
+    }
+
+    fn answers_to(&self, name: &str) -> bool {
+        name == self.name() || name == self.row.name
     }
 
     fn played(&self, played: &Played) -> bool {

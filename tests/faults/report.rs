@@ -163,7 +163,8 @@ pub(crate) fn machine() -> String {
     let kib = memory.lines().find_map(|line| line.strip_prefix("MemTotal:")?.trim().strip_suffix(" kB")?.parse::<u64>().ok());
     let cpus = std::thread::available_parallelism().map_or(0, usize::from);
     let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
-    format!("{cpus} processors, {} GiB of memory, Linux {}", kib.unwrap_or_default() / 1024 / 1024, kernel.trim())
+    let kernel = kernel.trim().split('-').next().unwrap_or_default();
+    format!("{cpus} processors, {} GiB of memory, Linux {kernel}", kib.unwrap_or_default() / 1024 / 1024)
 }
 
 /// The program's, and those of what it was held against.
