@@ -35,7 +35,7 @@ async fn run_stays_says_so_and_serves_its_other_sinks() {
     let topic = Topic::new("e2e-closed").await;
     let file = scene.path("drivetap.toml");
     let rest = format!(
-        "[[subscription]]\nresource = \"me\"\n[sink.console]\ntype = \"stdout\"\n{}[shutdown]\ndeadline = \"1s\"\n",
+        "[state]\npath = \"drivetap.redb\"\n[[subscription]]\nresource = \"me\"\n[sink.console]\ntype = \"stdout\"\n{}",
         topic.sink("bus")
     );
     std::fs::write(&file, config(&scene.graph.base_url(), &rest)).unwrap();
@@ -48,6 +48,19 @@ async fn run_stays_says_so_and_serves_its_other_sinks() {
     scene.me().create("/", "Kafka has it.txt").unwrap();
     let there = |events: &[Event]| of_type(events, CHANGE).iter().any(|event| event.item_name() == "Kafka has it.txt");
     topic.read("the change after the pipe closed", move |records| there(&events(records))).await;
+    let asked = std::time::Instant::now();
+    let ended = program.stop().await;
+    ended.assert(0, &["the cursor follows the other sinks"]);
+    assert!(asked.elapsed() < Duration::from_secs(20), "{:?}", asked.elapsed());
+    assert!(ended.sink("console")["abandoned"] >= 2 && ended.sink("bus")["abandoned"] == 0, "{ended:#?}");
+
+    // The cursor went on with Kafka: a restart does not tell it again.
+    let program = scene.run(&rest);
+    scene.subscribed(1).await;
+    scene.me().create("/", "The next line.txt").unwrap();
+    let named = |events: &[Event], name: &str| of_type(events, CHANGE).iter().any(|event| event.item_name() == name);
+    let events = program.events("the next change", |events| named(events, "The next line.txt")).await;
+    assert!(!named(&events, "Kafka has it.txt"), "{events:#?}");
     program.stop().await.assert(0, &[]);
 }
 

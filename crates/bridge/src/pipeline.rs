@@ -77,7 +77,8 @@ impl Pipeline {
             let backoffs = (timing.backoff.clone(), hold_backoff(&timing));
             let office = DeadLetterOffice::new(inlet.settings(), letter_box);
             let seed = fastrand::u64(..);
-            let dispatcher = Dispatcher::new(Arc::clone(inlet), sink, office, shared.clock, backoffs, seed, out_of_time);
+            let dispatcher = Dispatcher::new(Arc::clone(inlet), sink, office, shared.clock, backoffs, seed, out_of_time)
+                .leaving(inlet.holds_cursor() && shared.holders() > 1);
             dispatchers.spawn(dispatcher.run(Self::CLOSE));
         }
 

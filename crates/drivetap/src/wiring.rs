@@ -7,7 +7,7 @@ use drivetap_bridge::core::AccountName;
 use drivetap_bridge::graph::{Graph, Quota};
 use drivetap_bridge::sink::{DeadLetterBox, Sink};
 use drivetap_bridge::transport::Transport;
-use drivetap_bridge::{MemoryStore, Pipeline, Role, SinkSettings, Store};
+use drivetap_bridge::{MemoryStore, Pipeline, SinkSettings, Store};
 use tracing::warn;
 
 use crate::config::{Config, Network, SinkConfig, SinkKind, TransportKind};
@@ -24,8 +24,6 @@ pub(crate) struct Parts {
     pub(crate) sinks: Vec<(SinkSettings, Box<dyn Sink>)>,
     letter_boxes: Vec<(String, Box<dyn DeadLetterBox>)>,
     pub(crate) stdout: Option<StdoutClosed>,
-    /// Which of the sinks writes there.
-    on_stdout: Option<usize>,
 }
 
 /// Tells when the reader of standard output has gone away.
@@ -38,8 +36,7 @@ pub(crate) type StdoutClosed = std::convert::Infallible;
 impl Parts {
     /// Makes Graph as each account sees it, and the sinks. Connects to nothing.
     pub(crate) fn new(config: &Config, sinks: Vec<SinkConfig>, env: &Env, streams: Streams) -> Result<Self, Failure> {
-        let mut parts =
-            Self { graphs: graphs(config, env)?, sinks: Vec::new(), letter_boxes: Vec::new(), stdout: None, on_stdout: None };
+        let mut parts = Self { graphs: graphs(config, env)?, sinks: Vec::new(), letter_boxes: Vec::new(), stdout: None };
         for SinkConfig { settings, kind } in sinks {
             if let Some(letter_box) = letter_box(&kind)? {
                 parts.letter_boxes.push((settings.name.clone(), letter_box));
@@ -58,21 +55,12 @@ impl Parts {
         false
     }
 
-    /// A standard output that is closed for good leaves the cursor's minimum to the durable sinks beside it. Alone, it holds the feeds.
-    pub(crate) fn leave_closed_stdout(&mut self) {
-        let (closed, durable) = (self.has_closed_stdout(), |settings: &SinkSettings| settings.role == Role::Durable);
-        let Some(on_stdout) = self.on_stdout.filter(|_| closed) else {
-            return;
-        };
-        let others = self.sinks.iter().enumerate().any(|(at, (settings, _))| at != on_stdout && durable(settings));
-        let Some((settings, _)) = self.sinks.get_mut(on_stdout) else {
-            return;
-        };
-        if others && durable(settings) {
-            settings.role = Role::Live;
-            warn!(sink = %settings.name, "standard output is closed: its events are abandoned, and the cursor follows the other sinks");
-        } else {
-            warn!(sink = %settings.name, "standard output is closed: its events are held; `>/dev/null` throws them away");
+    /// Says at the start what a closed standard output means; the bridge acts on it.
+    pub(crate) fn warn_of_closed_stdout(&self) {
+        if self.has_closed_stdout() {
+            warn!(
+                "standard output is closed: its events are held, or left to the other durable sinks; `>/dev/null` throws them away"
+            );
         }
     }
 
@@ -112,7 +100,6 @@ impl Parts {
                     OutputFormat::Text => Format::Text(style),
                 });
                 self.stdout = Some(sink.closed());
-                self.on_stdout = Some(self.sinks.len());
                 Ok(Box::new(sink))
             }
             #[cfg(feature = "kafka")]

@@ -125,6 +125,10 @@ impl<W: Write + Send + 'static> Sink for StdoutSink<W> {
         Outcome::all(acked)
     }
 
+    fn is_gone(&self) -> bool {
+        matches!(self.state, State::Gone)
+    }
+
     async fn close(self: Box<Self>, within: Duration) {
         if let State::Writing(writing) = self.state {
             // What is not written by then was not acknowledged.

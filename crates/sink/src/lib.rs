@@ -42,6 +42,12 @@ pub trait Sink: Send {
     /// **Not cancel safe:** the dispatcher never drops this future before it is done, so it has to end by itself.
     async fn publish(&mut self, batch: &[Arc<Event>]) -> Outcome;
 
+    /// Whether it can never take an event again in this process: a pipe whose reader has left. Asked after a [`Stop::Hold`] or a
+    /// [`NotReady`]. Beside another sink that holds the cursor, such a one no longer does: what it would have got is abandoned.
+    fn is_gone(&self) -> bool {
+        false
+    }
+
     /// Flushes what is in flight and lets go, within `within`.
     async fn close(self: Box<Self>, within: Duration);
 }

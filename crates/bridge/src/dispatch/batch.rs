@@ -49,6 +49,13 @@ impl Batch {
         self.slots.iter().map(|slot| Arc::clone(&slot.event)).collect()
     }
 
+    /// Everything, for a sink that is gone.
+    #[must_use = "each slot that comes out has to be counted, and its ticket punched"]
+    pub(crate) fn abandon(&mut self) -> Vec<(Slot, Fate)> {
+        let fate = |slot: &Slot| if slot.rejected { Fate::DeadLettered } else { Fate::Abandoned };
+        self.slots.drain(..).map(|slot| (fate(&slot), slot)).map(|(fate, slot)| (slot, fate)).collect()
+    }
+
     /// Takes the sink's answer to [`offer`](Self::offer); hands out what is settled by it.
     #[must_use = "each slot that comes out has to be counted, and its ticket punched"]
     pub(crate) fn answered(&mut self, Outcome { acked, stop }: Outcome) -> (Vec<(Slot, Fate)>, Next) {

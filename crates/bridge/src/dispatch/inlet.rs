@@ -78,6 +78,8 @@ struct Overflow {
 pub(crate) enum Fate {
     Delivered,
     DeadLettered,
+    /// By a sink that is gone.
+    Abandoned,
 }
 
 impl Inlet {
@@ -304,6 +306,7 @@ impl Inlet {
         let (counter, name) = match fate {
             Fate::Delivered => (&self.counters.delivered, "delivered"),
             Fate::DeadLettered => (&self.counters.dead_lettered, "dead_lettered"),
+            Fate::Abandoned => (&self.counters.abandoned, "abandoned"),
         };
         counter.fetch_add(1, Ordering::Relaxed);
         self.count_metric(name, 1);

@@ -35,6 +35,8 @@ pub(crate) struct Dispatcher {
     rng: fastrand::Rng,
     /// Cancelled when the time to drain is over.
     deadline: CancellationToken,
+    /// Another sink holds the cursor, so this one leaves it when it is gone.
+    may_leave: bool,
 }
 
 /// There is nothing left to do, or no time to do it: what is left is abandoned.
@@ -53,7 +55,13 @@ impl Dispatcher {
         seed: u64,
         deadline: CancellationToken,
     ) -> Self {
-        Self { inlet, sink, dead_letters, clock, backoff, hold, rng: fastrand::Rng::with_seed(seed), deadline }
+        Self { inlet, sink, dead_letters, clock, backoff, hold, rng: fastrand::Rng::with_seed(seed), deadline, may_leave: false }
+    }
+
+    /// Whether feeds can follow other sinks when this one is gone for good. Without this it holds them.
+    pub(crate) fn leaving(mut self, may_leave: bool) -> Self {
+        self.may_leave = may_leave;
+        self
     }
 
     /// Runs until the inlet is closed and empty, or the deadline is cancelled; then closes the sink within `close_within`.
@@ -64,7 +72,7 @@ impl Dispatcher {
 
     async fn dispatch(&mut self) -> Result<(), Over> {
         let mut batch = Batch::default();
-        self.connect(true).await?;
+        self.connect(&mut batch).await?;
         self.look().await?;
         loop {
             loop {
@@ -83,19 +91,22 @@ impl Dispatcher {
                 }
                 self.inlet.tell_overflows(self.clock.now().wall);
             }
-            self.connect(batch.is_empty()).await?;
+            self.connect(&mut batch).await?;
         }
     }
 
-    /// `idle`: nothing is in hand, so a sink that is away holds up no drain once its inlet is closed and empty.
-    async fn connect(&mut self, idle: bool) -> Result<(), Over> {
-        let inlet = Arc::clone(&self.inlet);
+    /// With nothing in hand, a sink that is away holds up no drain once its inlet is closed and empty.
+    async fn connect(&mut self, batch: &mut Batch) -> Result<(), Over> {
+        let (inlet, idle) = (Arc::clone(&self.inlet), batch.is_empty());
         loop {
             let connected = tokio::select! {
                 connected = self.sink.connect() => connected,
                 () = inlet.finished(), if idle => return Err(Over),
                 () = self.deadline.cancelled() => return Err(Over),
             };
+            if let Err(NotReady::Later(why) | NotReady::Never(why)) = &connected {
+                self.leave_when_gone(batch, why).await?;
+            }
             let name = &self.inlet.settings().name;
             let wait = match connected {
                 Ok(()) => {
@@ -159,7 +170,10 @@ impl Dispatcher {
                     self.wait(wait).await?;
                     return Ok(ControlFlow::Break(()));
                 }
-                Next::Hold { what } => self.hold(what).await?,
+                Next::Hold { what } => {
+                    self.leave_when_gone(batch, &what).await?;
+                    self.hold(what).await?;
+                }
                 Next::Keep { code, reason } => self.keep(batch, &code, &reason).await?,
             }
         }
@@ -182,6 +196,25 @@ impl Dispatcher {
             self.inlet.settle(slot, fate);
         }
         Ok(())
+    }
+
+    /// Where the sink is gone for good and the cursor follows others: what it would have got is abandoned, until the inlet is closed.
+    async fn leave_when_gone(&mut self, batch: &mut Batch, why: &str) -> Result<(), Over> {
+        if !(self.may_leave && self.sink.is_gone()) {
+            return Ok(());
+        }
+        let name = &self.inlet.settings().name;
+        warn!(sink = %name, reason = %why, "the sink is gone: its events are abandoned, and the cursor follows the other sinks");
+        self.inlet.set_state(SinkState::Held { what: why.to_owned() });
+        loop {
+            for (slot, fate) in batch.abandon() {
+                self.inlet.settle(slot, fate);
+            }
+            tokio::select! {
+                taken = self.inlet.take(Self::BATCH) => batch.extend(taken.ok_or(Over)?),
+                () = self.deadline.cancelled() => return Err(Over),
+            }
+        }
     }
 
     /// Says what stands in the way, and waits.

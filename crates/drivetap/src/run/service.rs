@@ -33,8 +33,8 @@ impl Service {
         let store = wiring::store(config.state.clone()).await?;
         let sinks = std::mem::take(&mut config.sinks);
         // A standard output that is closed holds its sink, which says so; the process stays.
-        let mut parts = Parts::new(&config, sinks, &env, streams)?;
-        parts.leave_closed_stdout();
+        let parts = Parts::new(&config, sinks, &env, streams)?;
+        parts.warn_of_closed_stdout();
         let pipeline = parts.pipeline(&config, store)?;
         let admin = match config.admin.zip(metrics) {
             Some((listen, metrics)) => Some(Admin::start(listen, pipeline.handle(), metrics).await?),
