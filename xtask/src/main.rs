@@ -8,6 +8,7 @@ mod mark;
 mod nightly;
 mod repo;
 mod run;
+mod sabotage;
 mod services;
 mod setup;
 mod signals;
@@ -50,6 +51,11 @@ enum Task {
     },
     /// Check what no compiler checks: layers, lints, README, dependency trees, exceptions.
     Tidy,
+    /// Break the code, one line at a time, in a copy of the workspace, and see that a named test fails each time.
+    Sabotage {
+        /// Only the defects whose name contains this.
+        only: Option<String>,
+    },
     /// Everything that has to pass before a change goes in.
     Ci,
     /// What takes longer than a change can wait for: the fuzz targets, from where they stopped.
@@ -78,6 +84,7 @@ fn perform(task: Task) -> anyhow::Result<ExitCode> {
         Task::Test { filter } => test::run(&repo, &filter),
         Task::Faults { words } => faults::run(&repo, &words),
         Task::Tidy => tidy::run(&repo).map(done),
+        Task::Sabotage { only } => sabotage::run(&repo, only.as_deref()),
         Task::Ci => ci::run(&repo),
         Task::Nightly(nightly) => nightly.run(&repo).map(done),
         Task::Keep(keep) => keep.until_the_end().map(done),
