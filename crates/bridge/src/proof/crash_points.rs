@@ -18,7 +18,7 @@ use super::process::{Process, Work};
 use super::world::{Answer, StoreFault, World};
 
 /// At least so many distinct (action, crash) pairs: what README.md says.
-const PAIRS: usize = 30_000;
+const PAIRS: usize = 25_000;
 /// How many crashes in a row.
 const CRASHES: usize = 2;
 /// After so long of nothing it is quiet: longer than any wait of the settings but the safety walk, which must not be needed.
