@@ -1,5 +1,5 @@
 //! My drive's changes on standard output, as a program of one's own:
-//! `DRIVETAP_TOKEN=… cargo run -p drivetap-bridge --example pipeline --features reqwest,rust-socketio,stdout`
+//! `DRIVETAP_TOKEN=… cargo run -p drivetap-bridge --example pipeline --features native,reqwest,stdout`
 //!
 //! `DRIVETAP_BASE_URL` points it at an emulator (`cargo run -- emulator`).
 
@@ -11,7 +11,7 @@ use drivetap_bridge::core::feed::{Emit, Start, SubscriptionSettings};
 use drivetap_bridge::core::{AccountName, Resource};
 use drivetap_bridge::graph::{BaseUrl, EnvToken, GraphClient, GraphConfig};
 use drivetap_bridge::sink_stdout::{Format, StdoutSink};
-use drivetap_bridge::transport::{RustSocketIo, RustSocketIoConfig};
+use drivetap_bridge::transport::{Native, NativeConfig};
 use drivetap_bridge::{Pipeline, Role, SinkSettings};
 
 #[tokio::main]
@@ -22,7 +22,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
     let config = GraphConfig { base_url: base_url.clone(), ..GraphConfig::default() };
     let graph = GraphClient::new(config, Arc::new(EnvToken::new("DRIVETAP_TOKEN", env)))?;
-    let transport = RustSocketIo::new(&RustSocketIoConfig::default())?;
+    let transport = Native::new(&NativeConfig::default())?;
     let emit = Emit { signals: false, changes: true };
     let pipeline = Pipeline::builder(base_url.to_string(), Arc::new(transport))
         .account(AccountName::default(), Arc::new(graph))

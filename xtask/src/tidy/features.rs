@@ -27,12 +27,12 @@ const FEATURES: &[Feature] = &[
     Feature { name: "kafka", brings: &["rdkafka"], tolerates: &[] },
     Feature { name: "stdout", brings: &[], tolerates: &[] },
     Feature { name: "native", brings: &["tungstenite"], tolerates: &[] },
-    // It polls over HTTP, which we never ask for: ends with the native transport.
+    // It can poll over HTTP, which we never ask for.
     Feature { name: "rust-socketio", brings: &["rust_socketio"], tolerates: &["reqwest"] },
 ];
 
 /// The binary has one more: what a demo needs is everything but the brokers.
-const DEMO: Feature = Feature { name: "demo", brings: &["reqwest", "rust_socketio"], tolerates: &["redb"] };
+const DEMO: Feature = Feature { name: "demo", brings: &["reqwest", "tungstenite"], tolerates: &["redb"] };
 
 pub(super) fn check(repo: &Repo, metadata: &Metadata) -> Result<Vec<Finding>> {
     let mut findings = Vec::new();

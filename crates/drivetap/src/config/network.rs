@@ -11,7 +11,7 @@ use crate::env::Env;
 /// `[network]` and `[delta]`: how Graph and its socket are reached, and when things are due.
 #[derive(Clone, Debug)]
 pub struct Network {
-    /// Default `rust-socketio`.
+    /// Default `native`.
     pub transport: TransportKind,
     /// The most sessions of `rust-socketio` at once; a renewal always gets one. Default 256.
     pub max_sessions: usize,
@@ -39,8 +39,9 @@ pub enum TransportKind {
 }
 
 impl TransportKind {
-    /// The one that was tried longer, if it is there.
-    const DEFAULT: Self = if cfg!(feature = "rust-socketio") { Self::RustSocketIo } else { Self::Native };
+    /// Ours, unless the other is the only one there.
+    const DEFAULT: Self =
+        if cfg!(all(feature = "rust-socketio", not(feature = "native"))) { Self::RustSocketIo } else { Self::Native };
 }
 
 const BACKOFF: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
