@@ -6,13 +6,13 @@ use std::sync::Arc;
 use data_encoding::BASE32_NOPAD;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 pub use self::data::{GapData, GapReason, ResyncPhase};
 use crate::drive::FeedId;
 use crate::item::Item;
+use crate::json::write_text;
 use crate::notification::Notification;
 
 /// What a consumer receives: a CloudEvent 1.0 whose data is JSON.
@@ -49,7 +49,8 @@ pub struct Event {
     time: Timestamp,
     recorded: Timestamp,
     sequence: Option<Sequence>,
-    data: Box<RawValue>,
+    /// JSON.
+    data: Box<str>,
 }
 
 /// The attributes that all events of a feed share.
@@ -90,11 +91,6 @@ impl Event {
     /// An item as delta reported it. `recorded` is when its page arrived.
     #[must_use]
     pub fn change(origin: &Arc<Origin>, resource: &Arc<str>, at: Position, item: &Item, recorded: Timestamp) -> Self {
-        #[derive(Serialize)]
-        struct Change<'a> {
-            kind: &'static str,
-            item: &'a serde_json::Map<String, Value>,
-        }
         let kind = if item.is_deleted() { "deleted" } else { "upserted" };
         let id = id_of(&[
             b"change",
@@ -103,7 +99,7 @@ impl Event {
             &at.generation.to_be_bytes(),
             &at.walk.to_be_bytes(),
             item.id().as_bytes(),
-            item.canonical().as_bytes(),
+            item.json().as_bytes(),
         ]);
         Self {
             id,
@@ -114,7 +110,7 @@ impl Event {
             time: item.last_modified().unwrap_or(recorded),
             recorded,
             sequence: Some(at.sequence),
-            data: raw(&Change { kind, item: item.fields() }),
+            data: format!(r#"{{"kind":"{kind}","item":{}}}"#, item.json()).into(),
         }
     }
 
@@ -321,13 +317,13 @@ impl Event {
     /// `data` as JSON text.
     #[must_use]
     pub fn data(&self) -> &str {
-        self.data.get()
+        &self.data
     }
 
     /// `data`, parsed.
     #[must_use]
     pub fn data_value(&self) -> Value {
-        serde_json::from_str(self.data.get()).unwrap_or_default()
+        serde_json::from_str(&self.data).unwrap_or_default()
     }
 
     /// Every context attribute but `specversion` and `datacontenttype`, under its CloudEvents name, in a fixed order.
@@ -353,47 +349,28 @@ impl Event {
     /// The whole event as one JSON object on one line (structured mode).
     #[must_use]
     pub fn to_json(&self) -> String {
-        #[derive(Serialize)]
-        struct Structured<'a> {
-            specversion: &'static str,
-            id: &'a str,
-            r#type: EventType,
-            source: &'a str,
-            #[serde(skip_serializing_if = "Option::is_none")]
-            subject: Option<&'a str>,
-            time: Timestamp,
-            recordedtime: Timestamp,
-            partitionkey: &'a str,
-            resource: &'a str,
-            account: &'a str,
-            #[serde(skip_serializing_if = "Option::is_none")]
-            sequence: Option<Sequence>,
-            datacontenttype: &'static str,
-            data: &'a RawValue,
+        let mut out = String::with_capacity(self.data.len() + 768);
+        out.push_str("{\"specversion\":\"");
+        out.push_str(Self::SPEC_VERSION);
+        out.push('"');
+        for (name, value) in self.attributes() {
+            out.push_str(",\"");
+            out.push_str(name);
+            out.push_str("\":");
+            write_text(&value, &mut out);
         }
-        raw(&Structured {
-            specversion: Self::SPEC_VERSION,
-            id: &self.id,
-            r#type: self.event_type,
-            source: self.source(),
-            subject: self.subject(),
-            time: self.time,
-            recordedtime: self.recorded,
-            partitionkey: self.partition_key(),
-            resource: &self.resource,
-            account: self.account(),
-            sequence: self.sequence,
-            datacontenttype: Self::CONTENT_TYPE,
-            data: &self.data,
-        })
-        .get()
-        .to_owned()
+        out.push_str(",\"datacontenttype\":\"");
+        out.push_str(Self::CONTENT_TYPE);
+        out.push_str("\",\"data\":");
+        out.push_str(&self.data);
+        out.push('}');
+        out
     }
 
     /// About what the event takes in memory, in bytes: what windows are counted in.
     #[must_use]
     pub fn size(&self) -> usize {
-        size_of::<Self>() + self.id.len() + self.subject.as_ref().map_or(0, String::len) + self.data.get().len()
+        size_of::<Self>() + self.id.len() + self.subject.as_ref().map_or(0, String::len) + self.data.len()
     }
 }
 
@@ -463,7 +440,7 @@ fn id_of(parts: &[&[u8]]) -> String {
     BASE32_NOPAD.encode(&hash.finalize())
 }
 
-fn raw<T: Serialize>(value: &T) -> Box<RawValue> {
+fn raw<T: Serialize>(value: &T) -> Box<str> {
     // Maps with string keys and numbers that came out of JSON: there is nothing here that could not be written as JSON.
-    serde_json::value::to_raw_value(value).unwrap_or_else(|_| RawValue::NULL.to_owned())
+    serde_json::to_string(value).unwrap_or_else(|_| "null".to_owned()).into()
 }

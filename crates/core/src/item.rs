@@ -1,5 +1,8 @@
 use jiff::Timestamp;
-use serde_json::{Map, Number, Value};
+use serde::{Deserialize, Deserializer};
+use serde_json::{Map, Value};
+
+use crate::json::{Fields, Node};
 
 /// A drive item as delta reported it, without its pre-signed download links.
 ///
@@ -11,13 +14,17 @@ use serde_json::{Map, Number, Value};
 /// use serde_json::json;
 ///
 /// let item = Item::new(json!({"id": "01AB", "name": "a.txt", "@microsoft.graph.downloadUrl": "https://…?tempauth=…"}))?;
-/// assert_eq!(serde_json::to_value(item.fields())?, json!({"id": "01AB", "name": "a.txt"}));
+/// assert_eq!(item.json(), r#"{"id":"01AB","name":"a.txt"}"#);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Clone, Debug, PartialEq)]
+///
+/// It is kept as the text that is published, and takes no more than that.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Item {
-    id: String,
-    fields: Map<String, Value>,
+    id: Box<str>,
+    json: Box<str>,
+    deleted: bool,
+    last_modified: Option<Timestamp>,
 }
 
 impl Item {
@@ -32,15 +39,24 @@ impl Item {
     /// When it is not an object with a string `id` of 1 to [`MAX_ID`](Self::MAX_ID) bytes: nothing could be published or folded
     /// from it.
     pub fn new(value: Value) -> Result<Self, ItemError> {
-        let Value::Object(mut fields) = value else {
+        Self::from_node(value.into())
+    }
+
+    fn from_node(node: Node<'_>) -> Result<Self, ItemError> {
+        let Node::Object(mut fields) = node else {
             return Err(ItemError);
         };
-        let Some(id) = fields.get("id").and_then(Value::as_str).filter(|id| (1..=Self::MAX_ID).contains(&id.len())) else {
-            return Err(ItemError);
-        };
-        let id = id.to_owned();
-        remove_credentials(&mut fields);
-        Ok(Self { id, fields })
+        let id = fields.get("id").and_then(Node::as_text).filter(|id| (1..=Self::MAX_ID).contains(&id.len()));
+        let id = id.ok_or(ItemError)?.into();
+        fields.retain(|name| !is_credential(name));
+        let mut json = String::with_capacity(1024);
+        fields.write(&mut json);
+        Ok(Self {
+            id,
+            json: json.into(),
+            deleted: fields.get("deleted").is_some_and(|facet| !facet.is_null()),
+            last_modified: last_modified(&fields),
+        })
     }
 
     /// The item's id: what a consumer tracks it by.
@@ -52,43 +68,49 @@ impl Item {
     /// Whether it is gone: the `deleted` facet is there (delta never sends `@removed` for drives).
     #[must_use]
     pub fn is_deleted(&self) -> bool {
-        self.fields.get("deleted").is_some_and(|facet| !facet.is_null())
+        self.deleted
     }
 
     /// `lastModifiedDateTime`, where it is there, readable and in a year that RFC 3339 can write (0000 to 9999).
     #[must_use]
     pub fn last_modified(&self) -> Option<Timestamp> {
-        const YEAR_0: Timestamp = Timestamp::constant(-62_167_219_200, 0);
-        let at = self.fields.get("lastModifiedDateTime")?.as_str()?.parse().ok()?;
-        (at >= YEAR_0).then_some(at)
+        self.last_modified
     }
 
-    /// The fields, as Graph sent them but for the links.
+    /// The fields, as Graph sent them but for the links: parsed anew.
     #[must_use]
-    pub fn fields(&self) -> &Map<String, Value> {
-        &self.fields
+    pub fn fields(&self) -> Map<String, Value> {
+        serde_json::from_str(&self.json).unwrap_or_default()
     }
 
     /// The item as JSON with its keys sorted at every level: the same bytes for the same content.
     #[must_use]
-    pub(crate) fn canonical(&self) -> String {
-        let mut out = String::with_capacity(1024);
-        write_object(&self.fields, &mut out);
-        out
+    pub fn json(&self) -> &str {
+        &self.json
+    }
+}
+
+/// One entry of a delta page, as it is read: an item, or something that is none.
+///
+/// Read from the page's text in one pass. A single value in which there are more than 65,536 others is refused as if it were no JSON.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry(pub Result<Item, ItemError>);
+
+impl<'de> Deserialize<'de> for Entry {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Node::read(deserializer).map(|node| Self(Item::from_node(node)))
     }
 }
 
 /// An entry of a delta page that is not an object with an `id`.
-#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
 #[error("an entry of the delta page is not an object with an id of 1 to {} bytes", Item::MAX_ID)]
 pub struct ItemError;
 
-// Recursion is bounded by serde_json's own limit of 128 levels on what is parsed.
-fn remove_credentials(fields: &mut Map<String, Value>) {
-    fields.retain(|name, _| !is_credential(name));
-    for value in fields.values_mut() {
-        strip(value);
-    }
+fn last_modified(fields: &Fields<'_>) -> Option<Timestamp> {
+    const YEAR_0: Timestamp = Timestamp::constant(-62_167_219_200, 0);
+    let at = fields.get("lastModifiedDateTime")?.as_text()?.parse().ok()?;
+    (at >= YEAR_0).then_some(at)
 }
 
 fn is_credential(name: &str) -> bool {
@@ -96,52 +118,4 @@ fn is_credential(name: &str) -> bool {
         let tail = name.len().checked_sub(credential.len()).and_then(|at| name.get(at..));
         tail.is_some_and(|tail| tail.eq_ignore_ascii_case(credential))
     })
-}
-
-fn strip(value: &mut Value) {
-    match value {
-        Value::Object(fields) => remove_credentials(fields),
-        Value::Array(values) => values.iter_mut().for_each(strip),
-        _ => {}
-    }
-}
-
-// Sorted here and not by `Map`, numbers by value and not by text: another crate in the build can switch serde_json to insertion
-// order or to arbitrary precision, and ids must not depend on that.
-fn write_object(fields: &Map<String, Value>, out: &mut String) {
-    let mut entries: Vec<_> = fields.iter().collect();
-    entries.sort_unstable_by_key(|(name, _)| *name);
-    out.push('{');
-    for (n, (name, value)) in entries.into_iter().enumerate() {
-        if n > 0 {
-            out.push(',');
-        }
-        out.push_str(&Value::from(name.as_str()).to_string());
-        out.push(':');
-        write_value(value, out);
-    }
-    out.push('}');
-}
-
-fn write_value(value: &Value, out: &mut String) {
-    match value {
-        Value::Object(fields) => write_object(fields, out),
-        Value::Array(values) => {
-            out.push('[');
-            for (n, value) in values.iter().enumerate() {
-                if n > 0 {
-                    out.push(',');
-                }
-                write_value(value, out);
-            }
-            out.push(']');
-        }
-        Value::Number(number) => out.push_str(&canonical_number(number)),
-        scalar => out.push_str(&scalar.to_string()),
-    }
-}
-
-fn canonical_number(number: &Number) -> String {
-    let integer = number.as_u64().map(|n| n.to_string()).or_else(|| number.as_i64().map(|n| n.to_string()));
-    integer.or_else(|| number.as_f64().map(|n| format!("{n:?}"))).unwrap_or_else(|| number.to_string())
 }

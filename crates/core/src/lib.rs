@@ -15,6 +15,7 @@ mod event;
 mod failure;
 pub mod feed;
 mod item;
+mod json;
 mod notification;
 mod notification_url;
 mod proxy;
@@ -29,7 +30,7 @@ pub use drive::{AccountName, AccountNameError, Drive, DriveId, DriveType, FeedId
 pub use event::{Event, EventType, GapData, GapReason, Origin, Position, ResyncPhase, Sequence};
 pub use failure::{Failure, Remedy};
 pub use feed::Feed;
-pub use item::{Item, ItemError};
+pub use item::{Entry, Item, ItemError};
 pub use notification::{Notification, NotificationError};
 pub use notification_url::{NotificationHosts, NotificationHostsError, NotificationUrl, NotificationUrlError};
 pub use proxy::{ProxySettings, ProxyUrlError};

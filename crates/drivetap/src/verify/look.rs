@@ -34,8 +34,9 @@ impl Coverage {
     /// A folder's time moves with what is in it, and then delta does not report the folder: for one, its creation counts. The root's
     /// counts never.
     fn covers(self, item: &Item) -> bool {
-        let time = |name: &str| item.fields().get(name).and_then(Value::as_str).and_then(|at| at.parse::<Timestamp>().ok());
-        let has = |facet: &str| item.fields().get(facet).is_some_and(|facet| !facet.is_null());
+        let fields = item.fields();
+        let time = |name: &str| fields.get(name).and_then(Value::as_str).and_then(|at| at.parse::<Timestamp>().ok());
+        let has = |facet: &str| fields.get(facet).is_some_and(|facet| !facet.is_null());
         match self {
             Self::Everything => true,
             Self::Nothing => false,
@@ -83,7 +84,7 @@ impl<'f> Look<'f> {
         let differ = match told {
             Some((State::Stub, ..)) => None,
             Some((State::There(marks), ..)) => {
-                let parts = marks.differ_from(&Marks::of(item.fields(), &self.fold.hasher));
+                let parts = marks.differ_from(&Marks::of(&item.fields(), &self.fold.hasher));
                 (!parts.is_empty()).then_some(Kind::Stale { parts })
             }
             Some((State::Gone, ..)) => Some(Kind::Missing { told_gone: true }),

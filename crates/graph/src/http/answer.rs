@@ -1,7 +1,9 @@
 use std::collections::HashSet;
+use std::fmt;
 
-use drivetap_core::{Drive, DriveType, GraphId, Item, Page, PageEnd};
-use serde::Deserialize;
+use drivetap_core::{Drive, DriveType, Entry, GraphId, Item, Page, PageEnd};
+use serde::de::{IgnoredAny, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
 use crate::base_url::{BaseUrl, ForeignLink};
@@ -17,6 +19,8 @@ pub(super) enum AnswerFault {
     TooLarge(usize),
     #[error("the drive in the answer has no usable id and driveType")]
     NoDrive,
+    #[error("the delta page has more than {0} items")]
+    TooManyItems(usize),
     #[error("an entry of the delta page is not an object with an id")]
     BadItem,
     #[error("the delta page has neither nextLink nor deltaLink")]
@@ -51,21 +55,57 @@ pub(super) fn drive(body: &[u8]) -> Result<Drive, AnswerFault> {
 pub(super) fn page(body: &[u8], base_url: &BaseUrl) -> Result<Page, AnswerFault> {
     #[derive(Deserialize)]
     struct Sent {
-        value: Vec<Value>,
+        value: Items,
         #[serde(rename = "@odata.nextLink")]
         next: Option<String>,
         #[serde(rename = "@odata.deltaLink")]
         delta: Option<String>,
     }
-    let Sent { value, next, delta } = json(body)?;
+    let Sent { value: Items(items), next, delta } = json(body)?;
+    let items = items?;
     let link = |written: &str| base_url.link(written).map_err(AnswerFault::Link);
     let end = match (next, delta) {
         (Some(next), _) => PageEnd::Next(link(&next)?),
         (None, Some(delta)) => PageEnd::Delta(link(&delta)?),
         (None, None) => return Err(AnswerFault::NoLink),
     };
-    let items = value.into_iter().map(Item::new).collect::<Result<Vec<_>, _>>().map_err(|_| AnswerFault::BadItem)?;
     Ok(Page { items: last_occurrences(items), end })
+}
+
+/// The items of a page, or why it is of no use. What comes after that is read and not kept.
+struct Items(Result<Vec<Item>, AnswerFault>);
+
+impl Items {
+    /// Graph's pages have 200. Small ones by the million would take many times the page's bytes.
+    const MOST: usize = 10_000;
+}
+
+impl<'de> Deserialize<'de> for Items {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Read;
+        impl<'de> Visitor<'de> for Read {
+            type Value = Items;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a list of items")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut entries: A) -> Result<Items, A::Error> {
+                let mut items = Vec::with_capacity(256);
+                let fault = loop {
+                    match entries.next_element()? {
+                        None => return Ok(Items(Ok(items))),
+                        Some(Entry(Ok(_))) if items.len() == Items::MOST => break AnswerFault::TooManyItems(Items::MOST),
+                        Some(Entry(Ok(item))) => items.push(item),
+                        Some(Entry(Err(_))) => break AnswerFault::BadItem,
+                    }
+                };
+                while entries.next_element::<IgnoredAny>()?.is_some() {}
+                Ok(Items(Err(fault)))
+            }
+        }
+        deserializer.deserialize_seq(Read)
+    }
 }
 
 /// The codes of Graph's error body, which nest: outer first.
@@ -94,7 +134,9 @@ pub(super) fn not_json(body: &[u8]) -> AnswerFault {
 
 // serde_json stops at 128 levels, so no body makes it or what is built from it recurse further.
 fn json<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, AnswerFault> {
-    serde_json::from_slice(body).map_err(|_| not_json(body))
+    // Looked through as a whole, which is quicker than text by text.
+    let text = std::str::from_utf8(body).map_err(|_| not_json(body))?;
+    serde_json::from_str(text).map_err(|_| not_json(body))
 }
 
 fn last_occurrences(mut items: Vec<Item>) -> Vec<Item> {
@@ -159,6 +201,15 @@ mod tests {
         let page = read(&json!({"value": value, "@odata.deltaLink": format!("{AT}d")})).expect("a page");
         let got: Vec<_> = page.items.iter().map(|item| (item.id(), item.fields()["n"].as_i64())).collect();
         assert_eq!(got, [("c", Some(4)), ("b", Some(5)), ("a", Some(6))]);
+    }
+
+    #[test]
+    fn a_page_of_many_small_items_is_refused_before_it_takes_many_times_its_bytes() {
+        let of = |n: usize| json!({"value": vec![json!({"id": "1"}); n], "@odata.deltaLink": format!("{AT}d")});
+        assert!(read(&of(10_000)).is_ok());
+        assert_eq!(read(&of(10_001)), Err(AnswerFault::TooManyItems(10_000)));
+        let crowded = json!({"value": [{"id": "1", "tags": vec![0; 100_000]}], "@odata.deltaLink": format!("{AT}d")});
+        assert_eq!(read(&crowded), Err(AnswerFault::NotJson));
     }
 
     #[test]
