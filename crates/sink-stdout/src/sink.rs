@@ -17,7 +17,7 @@ use crate::line::{Lines, Torn};
 /// Writes events to standard output, or to another writer, one a line; flushed after each batch.
 ///
 /// An event is acknowledged when its whole line was handed to the operating system. The writing is done on a thread for blocking work: a
-/// reader that takes its time (a pager, a terminal after Ctrl-S) holds up no other task. When a batch is not written within
+/// reader that takes its time (a pager, a terminal after Ctrl-S) holds up no other task. When 1,024 lines are not written within
 /// [`stalled_after`](Self::stalled_after) the sink holds, and goes on with the same write when it is offered the same events again: no
 /// line appears twice because of that.
 ///
@@ -57,7 +57,7 @@ impl<W> StdoutSink<W> {
         Self { state, format, stalled_after: Duration::from_secs(5), closed: watch::Sender::new(false) }
     }
 
-    /// After how long a batch that is not written is a [`Stop::Hold`]. Default: 5 s.
+    /// After how long up to 1,024 lines that are not written are a [`Stop::Hold`]. Default: 5 s.
     #[must_use]
     pub fn stalled_after(mut self, time: Duration) -> Self {
         self.stalled_after = time;
@@ -102,6 +102,8 @@ struct Writing<W> {
     done: JoinHandle<(W, Lines, io::Result<()>)>,
 }
 
+/// How many lines are written in one go: what a slow reader takes within `stalled_after`, and what stands in memory as text.
+const AT_ONCE: usize = 1_024;
 const CLOSED: &str = "standard output was closed";
 
 #[async_trait]
@@ -116,7 +118,8 @@ impl<W: Write + Send + 'static> Sink for StdoutSink<W> {
     async fn publish(&mut self, batch: &[Arc<Event>]) -> Outcome {
         let mut acked = 0;
         while acked < batch.len() {
-            let (written, result) = self.write(&batch[acked..]).await;
+            let upto = batch.len().min(acked + AT_ONCE);
+            let (written, result) = self.write(&batch[acked..upto]).await;
             acked += written;
             if let Err(what) = result {
                 return Outcome::stopped(acked, Stop::Hold { what });

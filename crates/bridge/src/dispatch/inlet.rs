@@ -267,9 +267,10 @@ impl Inlet {
                 slot.event = Arc::new(Event::clone(&slot.event).with_merged(slot.notifications));
             }
         }
-        let mut bytes = 0;
+        // While a sink waits for the acknowledgement of one half of the window, feeds fill the other.
+        let (most, mut bytes) = ((self.settings.window / 2).max(Self::CHUNK), 0);
         for _ in 0..ordered {
-            if bytes >= 4 * Self::CHUNK {
+            if bytes >= most {
                 break;
             }
             if let Some(slot) = lines.ordered.pop_front() {

@@ -43,8 +43,8 @@ pub(crate) struct Dispatcher {
 struct Over;
 
 impl Dispatcher {
-    /// How many events are offered to a sink at a time.
-    const BATCH: usize = 1_024;
+    /// How many events are offered to a sink at a time; it answers when all of them are acknowledged, so few are slow.
+    const BATCH: usize = 4_096;
 
     pub(crate) fn new(
         inlet: Arc<Inlet>,
