@@ -18,6 +18,7 @@ mod drain_deadline;
 mod exit_codes;
 mod kafka;
 mod listen;
+mod memory;
 mod official_server;
 mod redis_channel;
 mod resources;
