@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use drivetap_tests::{KafkaCluster, Listener, Network, Proxy, PublishRelay, RedisServer};
+use drivetap_tests::{KafkaCluster, Listener, Network, PATIENCE, Proxy, PublishRelay, RedisServer};
 use futures_util::StreamExt as _;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
@@ -93,11 +93,9 @@ impl Subscriber {
         let mut listening = JoinSet::new();
         listening.spawn(listen(server.url(), channel.to_owned(), Arc::clone(&heard)));
         // The first subscription stands before anything is published.
-        for _ in 0..500 {
-            let (_, subscribers): (String, u64) = server.ask(&["PUBSUB", "NUMSUB", channel]).await;
-            if subscribers > 0 {
-                break;
-            }
+        let begin = Instant::now();
+        while server.ask::<(String, u64)>(&["PUBSUB", "NUMSUB", channel]).await.1 == 0 {
+            assert!(begin.elapsed() < PATIENCE, "nobody subscribes to {channel}");
             sleep(Duration::from_millis(10)).await;
         }
         Self { heard, _listening: listening }

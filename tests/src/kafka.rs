@@ -152,9 +152,17 @@ impl KafkaCluster {
         let (config, name) = (self.client(), topic.to_owned());
         let asked = tokio::task::spawn_blocking(move || {
             let consumer: BaseConsumer = config.create().unwrap();
-            let metadata = consumer.fetch_metadata(Some(&name), Duration::from_secs(5)).ok()?;
-            let partition = metadata.topics().first()?.partitions().first()?;
-            usize::try_from(partition.leader()).ok().filter(|_| partition.error().is_none())
+            let begin = Instant::now();
+            loop {
+                match consumer.fetch_metadata(Some(&name), Duration::from_secs(5)) {
+                    Ok(metadata) => {
+                        let partition = metadata.topics().first()?.partitions().first()?;
+                        return usize::try_from(partition.leader()).ok().filter(|_| partition.error().is_none());
+                    }
+                    // A machine under load, or a cluster between two leaders.
+                    Err(error) => assert!(begin.elapsed() < PATIENCE, "Kafka does not answer: {error}"),
+                }
+            }
         });
         asked.await.unwrap()
     }

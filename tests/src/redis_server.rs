@@ -3,7 +3,7 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::process::Stdio;
 
-use redis::{Client, FromRedisValue, RedisResult};
+use redis::{AsyncConnectionConfig, Client, FromRedisValue, RedisResult};
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
 use tokio::time::{Duration, Instant, sleep};
@@ -69,7 +69,9 @@ impl RedisServer {
     }
 
     async fn try_ask<T: FromRedisValue>(&self, words: &[&str]) -> RedisResult<T> {
-        let mut connection = Client::open(self.url())?.get_multiplexed_async_connection().await?;
+        // A loaded machine takes longer than the client's half a second.
+        let patient = AsyncConnectionConfig::new().set_connection_timeout(Some(PATIENCE)).set_response_timeout(Some(PATIENCE));
+        let mut connection = Client::open(self.url())?.get_multiplexed_async_connection_with_config(&patient).await?;
         let (verb, rest) = words.split_first().expect("a command");
         redis::cmd(verb).arg(rest).query_async(&mut connection).await
     }
