@@ -46,13 +46,18 @@ pub(crate) struct Ended {
     pub(crate) stderr: Vec<String>,
 }
 
+/// What the program has of our environment.
+const KEPT: [&str; 3] = ["PATH", "DRIVETAP_TESTS_OF", "DRIVETAP_CI_OF"];
+
 impl Process {
     /// `drivetap run -c CONFIG`, which may be wrapped in another program.
     pub(crate) fn start(config: &Path, wrapper: &[String], env: &[(String, String)], stdout: Lines) -> Self {
         let words: Vec<_> = wrapper.iter().map(AsRef::as_ref).chain([drivetap().as_os_str()]).collect();
         let mut command = Command::new(words[0]);
         command.args(&words[1..]).args(["run", "-c"]).arg(config).env_clear();
-        command.envs(std::env::var_os("PATH").map(|path| ("PATH", path))).envs(env.iter().cloned());
+        // The marks are what xtask ends the processes of a killed run by.
+        let kept = std::env::vars_os().filter(|(name, _)| KEPT.iter().any(|kept| name == kept));
+        command.envs(kept).envs(env.iter().cloned());
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
         let mut child = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
         let reader = watch::Sender::new(Reader::Keen);
