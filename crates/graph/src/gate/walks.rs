@@ -160,7 +160,7 @@ impl Share {
         }
     }
 
-    /// The body is read and has `bytes`: what it does not need is given back, and another one may be large.
+    /// All is read, and what is kept of it takes `bytes`: what it does not need is given back, and another one may be large.
     pub fn settle(&mut self, bytes: usize) {
         self.large = None;
         if self.budget.is_some() && bytes < self.held {

@@ -70,6 +70,8 @@ pub struct GraphClient {
 impl GraphClient {
     const SMALL: usize = 256 * 1024;
     const ERROR: usize = 64 * 1024;
+    /// What an event takes beside its item.
+    const ITEM: usize = 512;
 
     /// A client that has connected to nothing yet. Needs rustls' process-wide crypto provider to be installed.
     ///
@@ -215,9 +217,16 @@ impl Graph for GraphClient {
                 PageFrom::Link(stored) => self.base_url.at(stored).ok_or(Error::ForeignCursor)?,
             };
             let answer = self.get(What::Page, &url, share).await?;
-            answer::page(&answer.body, &self.base_url).map_err(|fault| answer.useless(fault))
+            let page = answer::page(&answer.body, &self.base_url).map_err(|fault| answer.useless(fault))?;
+            drop(answer);
+            // An item that is small in the body is an event of a certain size all the same.
+            let taken: usize = page.items.iter().map(|item| item.json().len() + Self::ITEM).sum();
+            let taken = taken.min(share.most());
+            share.grow(taken).await;
+            share.settle(taken);
+            Ok(page)
         };
-        ask.await.map_err(|failed| failed.report(What::Page))
+        ask.await.map_err(|failed: Failed| failed.report(What::Page))
     }
 }
 
@@ -308,6 +317,5 @@ async fn body(mut response: Response, share: &mut Share) -> Result<Vec<u8>, Erro
         share.grow(read).await;
         body.extend_from_slice(&chunk);
     }
-    share.settle(body.len());
     Ok(body)
 }

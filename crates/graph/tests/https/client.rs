@@ -9,7 +9,7 @@ use std::time::Duration;
 use crate::support::{Reply, Seen, Server, TOKEN, client, install_ring};
 use axum::body::Body;
 use drivetap_core::{DriveId, DriveType, Failure, Item, Link, PageEnd, PageFrom, Remedy, Resource};
-use drivetap_graph::{AccessToken, ConfigError, Graph, GraphClient, GraphConfig, Share, TokenError, TokenSource, pages};
+use drivetap_graph::{AccessToken, ConfigError, Graph, GraphClient, GraphConfig, Share, TokenError, TokenSource, Walks, pages};
 use futures_util::TryStreamExt;
 use futures_util::stream;
 use serde_json::json;
@@ -241,6 +241,31 @@ async fn an_answer_that_is_none_is_a_failure_in_clear_words() {
     let server = Server::start(|_, _| Reply::ok(endless())).await;
     let failure = server.client().page(&drive_id().await, &PageFrom::Root, &mut Share::alone()).await.unwrap_err();
     assert_eq!(failure, retry(&format!("the answer is larger than {page_limit} bytes")));
+}
+
+#[tokio::test]
+async fn a_page_holds_of_the_budget_what_is_kept_of_it_and_no_more() {
+    let server = Server::start(|seen, n| {
+        let items: Vec<_> = match n {
+            0 => vec![json!({"id": "1", "name": "x".repeat(2_000_000)})],
+            1 => (1..=1_000).map(|id| json!({"id": id.to_string()})).collect(),
+            _ => Vec::new(),
+        };
+        let link = format!("http://{}/v1.0/d?{n}", seen.header("host"));
+        Reply::ok(json!({"value": items, "@odata.deltaLink": link}).to_string())
+    })
+    .await;
+    let (graph, drive, walks) = (server.client(), drive_id().await, Walks::new());
+    let mut shares = Vec::new();
+    for held in [2_000_000..2_001_000, 512_000..540_000, 0..1] {
+        let before = walks.bytes();
+        let mut share = walks.share().await;
+        graph.page(&drive, &PageFrom::Root, &mut share).await.unwrap();
+        assert!(held.contains(&(walks.bytes() - before)), "{} of {held:?}", walks.bytes() - before);
+        shares.push(share);
+    }
+    drop(shares);
+    assert_eq!(walks.bytes(), 0);
 }
 
 fn endless() -> Body {
