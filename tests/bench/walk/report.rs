@@ -69,7 +69,8 @@ impl Report {
             ("walked", format!("{items} items in {pages} pages, {:.1} MiB", rate(*bytes, 1024.0 * 1024.0))),
             ("rounds", format!("{}, interleaved", self.rounds.len())),
             ("machine", format!("{cores} cores of {}", model.unwrap_or("an unknown kind"))),
-            ("system", said("uname", &["-sr"])),
+            // What stands behind the number is somebody's own name for a build.
+            ("system", said("uname", &["-sr"]).split('-').next().unwrap_or_default().to_owned()),
             ("commit", said("git", &["describe", "--always", "--dirty"])),
             ("rustc", said("rustc", &["--version"])),
             ("librdkafka", rdkafka::util::get_rdkafka_version().1),
