@@ -26,13 +26,7 @@ async fn a_full_disk_holds_the_feed_is_said_and_goes_by_itself_when_there_is_roo
     program.assert_stays(Duration::from_secs(1)).await;
 
     fs::remove_file(&ballast).unwrap();
-    ready(&admin).await;
-    scene.me().create("/", "After.txt").unwrap();
-    let events = program.events("the change after it", |events| told(events, "After.txt")).await;
-    for n in 1..=made {
-        assert!(told(&events, &format!("Meanwhile {n}.txt")), "{n} of {made} is lost");
-    }
-    program.stop().await.assert(0, &[]);
+    goes_on_whole(&scene, program, &admin, made).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -80,13 +74,7 @@ async fn a_file_that_was_damaged_under_a_running_service_holds_its_feed_until_a_
     tokio::time::sleep(Duration::from_millis(100)).await;
     fs::write(&file, whole).unwrap();
     program.signal(Signal::CONT);
-    ready(&admin).await;
-    scene.me().create("/", "After.txt").unwrap();
-    let events = program.events("the change after it", |events| told(events, "After.txt")).await;
-    for n in 1..=made {
-        assert!(told(&events, &format!("Meanwhile {n}.txt")), "{n} of {made} is lost");
-    }
-    program.stop().await.assert(0, &[]);
+    goes_on_whole(&scene, program, &admin, made).await;
 }
 
 /// As `drivetap 0.1.0` left it: `tests/fixtures/README.md`.
@@ -163,6 +151,17 @@ async fn held_by_a_full_disk(scene: &Scene, program: &Program, ballast: &Path) -
         }
     }
     panic!("a full disk stood in nobody's way");
+}
+
+/// What was made while it was held is told, and what is made after.
+async fn goes_on_whole(scene: &Scene, program: Program, admin: &str, made: usize) {
+    ready(admin).await;
+    scene.me().create("/", "After.txt").unwrap();
+    let events = program.events("the change after it", |events| told(events, "After.txt")).await;
+    for n in 1..=made {
+        assert!(told(&events, &format!("Meanwhile {n}.txt")), "{n} of {made} is lost");
+    }
+    program.stop().await.assert(0, &[]);
 }
 
 fn fill(ballast: &Path) {

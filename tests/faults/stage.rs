@@ -52,6 +52,13 @@ pub(crate) struct Stage {
     log: PathBuf,
 }
 
+/// Which of the program's connections.
+#[derive(Clone, Copy)]
+pub(crate) enum Side {
+    Graph,
+    Sink,
+}
+
 /// What a life that ended in order left: what its last lines say of each sink.
 pub(crate) struct Life {
     pub(crate) ended: Ended,
@@ -178,6 +185,13 @@ impl Stage {
             Kind::Stdout => Vec::new(),
             Kind::Kafka => self.lane.broker().proxies(listener),
             Kind::Redis => vec![&self.lane.redis().await.proxy],
+        }
+    }
+
+    pub(crate) async fn proxies(&mut self, side: Side) -> Vec<&Proxy> {
+        match side {
+            Side::Graph => vec![&self.web],
+            Side::Sink => self.sink_proxies().await,
         }
     }
 

@@ -6,8 +6,8 @@ use drivetap_emulator::{Answer, Fault, Gone, Location, Route, SocketFault, Tombs
 use drivetap_tests::{Network, Proxy};
 use tokio::time::sleep;
 
-use super::{Row, together};
-use crate::stage::Stage;
+use super::{Row, strikes, together};
+use crate::stage::{Side, Stage};
 
 pub(super) fn rows() -> Vec<Row> {
     [answers(), network(), gone()].into_iter().flatten().collect()
@@ -79,10 +79,10 @@ fn network() -> Vec<Row> {
         together("graph-slow", "500 bytes a second for 12 s", 60, |stage| Box::pin(weather(stage, Network::BytesPerSecond(500)))),
         together("graph-latency", "everything takes 500 ms longer each way", 60, |stage| Box::pin(latency(stage))),
         together("graph-cut", "FIN on every connection, six times in six seconds", 60, |stage| {
-            Box::pin(strikes(stage, Proxy::cut))
+            Box::pin(strikes(stage, Side::Graph, Proxy::cut))
         }),
         together("graph-connection-reset", "RST on every connection, six times in six seconds", 60, |stage| {
-            Box::pin(strikes(stage, Proxy::reset))
+            Box::pin(strikes(stage, Side::Graph, Proxy::reset))
         }),
         together("graph-certificate-expired", "Graph and its socket show an expired certificate for 8 s", 60, |stage| {
             Box::pin(bad_certificate(stage, true))
@@ -196,19 +196,6 @@ async fn latency(stage: &mut Stage) {
     stage.graph().socket_fault(&SocketFault::HangUp);
     stage.keeps_up(Duration::from_secs(30)).await;
     stage.web.set(Network::Open);
-    stage.fault_ends();
-}
-
-async fn strikes(stage: &mut Stage, strike: fn(&Proxy)) {
-    stage.start().await;
-    for _ in 0..2 {
-        for _ in 0..3 {
-            stage.me().burst(5).unwrap();
-            strike(&stage.web);
-            sleep(Duration::from_secs(1)).await;
-        }
-        stage.chapter().await;
-    }
     stage.fault_ends();
 }
 

@@ -11,10 +11,12 @@ mod socket;
 
 use std::time::Duration;
 
+use drivetap_tests::Proxy;
 use futures_util::future::BoxFuture;
+use tokio::time::sleep;
 
 use crate::sinks::Kind;
-use crate::stage::Stage;
+use crate::stage::{Side, Stage};
 
 /// One fault.
 pub(crate) struct Row {
@@ -62,4 +64,18 @@ pub(crate) fn row(name: &'static str, about: &'static str, sinks: Sinks, limit_s
 /// A row that is played once, with all sinks.
 pub(crate) fn together(name: &'static str, about: &'static str, limit_s: u64, play: Play) -> Row {
     row(name, about, Sinks::Together, limit_s, play)
+}
+
+/// Every connection on one side of the program is struck, six times in six seconds.
+async fn strikes(stage: &mut Stage, side: Side, strike: fn(&Proxy)) {
+    stage.start().await;
+    for _ in 0..2 {
+        for _ in 0..3 {
+            stage.me().burst(5).unwrap();
+            stage.proxies(side).await.into_iter().for_each(strike);
+            sleep(Duration::from_secs(1)).await;
+        }
+        stage.chapter().await;
+    }
+    stage.fault_ends();
 }

@@ -5,10 +5,10 @@ use std::time::Duration;
 use drivetap_tests::{KafkaCluster, Listener, Network, Proxy};
 use tokio::time::sleep;
 
-use super::{Row, Sinks, row};
+use super::{Row, Sinks, row, strikes};
 use crate::process::Reader;
 use crate::sinks::Kind;
-use crate::stage::{Stage, sasl_keys};
+use crate::stage::{Side, Stage, sasl_keys};
 
 pub(super) fn rows() -> Vec<Row> {
     vec![
@@ -78,14 +78,14 @@ pub(super) fn rows() -> Vec<Row> {
             "FIN on every connection, six times in six seconds",
             Sinks::Each(pipe_has_no_network),
             60,
-            |stage| Box::pin(strikes(stage, Proxy::cut)),
+            |stage| Box::pin(strikes(stage, Side::Sink, Proxy::cut)),
         ),
         row(
             "connection-reset",
             "RST on every connection, six times in six seconds",
             Sinks::Each(pipe_has_no_network),
             60,
-            |stage| Box::pin(strikes(stage, Proxy::reset)),
+            |stage| Box::pin(strikes(stage, Side::Sink, Proxy::reset)),
         ),
     ]
 }
@@ -275,19 +275,5 @@ async fn latency(stage: &mut Stage) {
     stage.sink_proxies().await.into_iter().for_each(|proxy| proxy.set(Network::Latency(Duration::from_millis(500))));
     stage.keeps_up(Duration::from_secs(30)).await;
     stage.sink_proxies().await.into_iter().for_each(|proxy| proxy.set(Network::Open));
-    stage.fault_ends();
-}
-
-async fn strikes(stage: &mut Stage, strike: fn(&Proxy)) {
-    stage.start().await;
-    for _ in 0..2 {
-        for _ in 0..3 {
-            stage.me().burst(5).unwrap();
-            let proxies = stage.sink_proxies().await;
-            proxies.into_iter().for_each(strike);
-            sleep(Duration::from_secs(1)).await;
-        }
-        stage.chapter().await;
-    }
     stage.fault_ends();
 }

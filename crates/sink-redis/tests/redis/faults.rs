@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::common::{Server, Subscriber, config, connected, publish_one, services, text};
+use drivetap_core::Event;
 use drivetap_sink::contract::{Drive, events};
 use drivetap_sink::{NotReady, Outcome, Sink, Stop};
 use drivetap_sink_redis::RedisSink;
@@ -38,11 +39,7 @@ async fn a_server_that_was_killed_and_came_back_gets_the_rest() {
     assert!(matches!(outcome, Outcome { acked: 0, stop: Some(Stop::Reconnect { .. }) }), "{outcome:?}");
 
     server.start_again().await;
-    let mut subscriber = Subscriber::on(&server.address, "drive-events").await;
-    sink.connect().await.unwrap();
-    assert_eq!(sink.publish(&batch[50..]).await, Outcome::all(50));
-    let ids: Vec<_> = batch[50..].iter().map(|event| event.id().to_owned()).collect();
-    assert_eq!(subscriber.ids(50).await, ids);
+    gets(&server, &mut sink, &batch[50..]).await;
 }
 
 #[tokio::test]
@@ -63,11 +60,16 @@ async fn a_server_that_became_a_replica_is_not_published_to_until_it_is_promoted
     assert!(matches!(&refused, NotReady::Later(why) if why.contains("is a replica")), "{refused:?}");
 
     server.command("REPLICAOF NO ONE").await;
+    gets(&server, &mut sink, &batch[50..]).await;
+}
+
+/// The sink connects again, and the server's subscribers get these.
+async fn gets(server: &Server, sink: &mut RedisSink, rest: &[Arc<Event>]) {
     let mut subscriber = Subscriber::on(&server.address, "drive-events").await;
     sink.connect().await.unwrap();
-    assert_eq!(sink.publish(&batch[50..]).await, Outcome::all(50));
-    let ids: Vec<_> = batch[50..].iter().map(|event| event.id().to_owned()).collect();
-    assert_eq!(subscriber.ids(50).await, ids);
+    assert_eq!(sink.publish(rest).await, Outcome::all(rest.len()));
+    let ids: Vec<_> = rest.iter().map(|event| event.id().to_owned()).collect();
+    assert_eq!(subscriber.ids(rest.len()).await, ids);
 }
 
 #[tokio::test]
