@@ -67,6 +67,7 @@ enum Done {
     Ended {
         attempt: Attempt,
         ended: Ended,
+        silence: Duration,
     },
     Page {
         attempt: Attempt,
@@ -234,7 +235,7 @@ impl Driver {
                 self.receive(attempt, session);
                 self.heard(attempt, notifications, merged);
             }
-            Done::Ended { attempt, ended } => {
+            Done::Ended { attempt, ended, silence } => {
                 warn!(feed = %self.id, session = attempt.0, reason = %ended, "the session ended");
                 self.sessions.remove(&attempt);
                 let by = match ended.by {
@@ -242,7 +243,7 @@ impl Driver {
                     Who::Network => EndedBy::Network,
                     Who::Us => EndedBy::Us,
                 };
-                self.handle(Input::Ended { session: attempt, by });
+                self.handle(Input::Ended { session: attempt, by, silence });
             }
             Done::Page { attempt, result, slot, share } => {
                 self.slot = slot;
@@ -348,7 +349,7 @@ impl Driver {
                         let merged = session.take_merged();
                         Done::Received { attempt, session, notifications, merged }
                     }
-                    Some(Err(ended)) => Done::Ended { attempt, ended },
+                    Some(Err(ended)) => Done::Ended { attempt, ended, silence: session.silence() },
                     None => {
                         let merged = session.take_merged();
                         session.close(Self::GOODBYE).await;

@@ -22,4 +22,10 @@ impl Now {
             jiff::SignedDuration::try_from(by).ok().and_then(|by| self.wall.checked_add(by).ok()).unwrap_or(Timestamp::MAX);
         Self { mono: self.mono.checked_add(by).unwrap_or(self.mono), wall }
     }
+
+    /// The wall time that long ago; this moment's, where that cannot be written.
+    #[must_use]
+    pub fn wall_before(self, ago: Duration) -> Timestamp {
+        jiff::SignedDuration::try_from(ago).ok().and_then(|ago| self.wall.checked_sub(ago).ok()).unwrap_or(self.wall)
+    }
 }

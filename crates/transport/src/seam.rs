@@ -41,6 +41,12 @@ pub trait Session: Send {
     /// quarter of it at most before it merges.
     fn ping_interval(&self) -> Duration;
 
+    /// After the end: how long ago the server was last heard, in anything it sent. A connection can be dead for a while before that shows,
+    /// and what the server sent meanwhile is missed. Zero while the session stands, and where the transport cannot tell.
+    fn silence(&self) -> Duration {
+        Duration::ZERO
+    }
+
     /// Leaves the namespace and closes the socket; after `within` it is closed without goodbye. What still waits is dropped.
     async fn close(self: Box<Self>, within: Duration);
 }

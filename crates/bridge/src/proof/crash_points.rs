@@ -409,7 +409,7 @@ fn happen(what: &What, world: &mut World<SmallDrive>, process: &mut Process) {
         Lifetime(seconds) => world.graph.lifetimes.push_back(Duration::from_secs(*seconds)),
         Ends(by) => {
             for session in std::mem::take(&mut world.graph.sessions) {
-                process.hears(Input::Ended { session: session.name, by: *by });
+                process.hears(Input::Ended { session: session.name, by: *by, silence: Duration::ZERO });
             }
         }
         Sleeps { seconds } => {

@@ -144,7 +144,7 @@ impl History {
             47..50 => {
                 let by = rng.choice([EndedBy::Server, EndedBy::Network, EndedBy::Us]).unwrap_or(EndedBy::Us);
                 for session in std::mem::take(&mut graph.sessions) {
-                    self.process.hears(Input::Ended { session: session.name, by });
+                    self.process.hears(Input::Ended { session: session.name, by, silence: Duration::ZERO });
                 }
             }
             50..52 => {

@@ -112,6 +112,8 @@ pub enum Input {
         session: Attempt,
         /// Whose doing.
         by: EndedBy,
+        /// For how long its server had not been heard: signals may have been missed since. Zero where that is not known.
+        silence: Duration,
     },
     /// The answer to [`Action::FetchPage`].
     Page {

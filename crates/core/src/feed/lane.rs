@@ -247,17 +247,16 @@ impl Lane {
         true
     }
 
-    /// True when the session was this lane's working one.
-    pub(super) fn on_ended(&mut self, now: Now, session: Attempt, by: EndedBy, io: &mut Io) -> bool {
-        let Some(live) = self.live.take_if(|live| live.session == session) else {
-            return false;
-        };
+    /// How long the session stood, when it was this lane's working one.
+    pub(super) fn on_ended(&mut self, now: Now, session: Attempt, by: EndedBy, io: &mut Io) -> Option<Duration> {
+        let live = self.live.take_if(|live| live.session == session)?;
+        let stood = now.mono.saturating_duration_since(live.since);
         self.problem = Some(match by {
             EndedBy::Server => "the server ended the session".to_owned(),
             EndedBy::Network => "the connection was lost".to_owned(),
             EndedBy::Us => "the session broke a limit".to_owned(),
         });
-        if now.mono.saturating_duration_since(live.since) >= self.timing.stable {
+        if stood >= self.timing.stable {
             self.backoff.reset();
         }
         if matches!(self.pursuit, Pursuit::Rest | Pursuit::Wait(_)) {
@@ -265,7 +264,7 @@ impl Lane {
             let wait = self.backoff.next(&mut io.rng);
             self.pursuit = Pursuit::Wait(self.allowed(now.mono + wait));
         }
-        true
+        Some(stood)
     }
 
     /// Drops what there is and starts again at once: the machine slept, so nothing that was open can be trusted.

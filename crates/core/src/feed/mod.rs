@@ -167,7 +167,7 @@ impl Feed {
             }
             Input::Opened { attempt, result } => self.on_opened(now, attempt, &result),
             Input::Signals { session, notifications, merged } => self.on_signals(now, session, &notifications, merged),
-            Input::Ended { session, by } => self.on_ended(now, session, by),
+            Input::Ended { session, by, silence } => self.on_ended(now, session, by, silence),
             Input::Page { attempt, result } => self.with_walk(now, |walk, desk| walk.on_page(attempt, result, desk)),
             Input::Queued { batch } => self.with_walk(now, |walk, desk| walk.on_queued(batch, desk)),
             Input::Acked { through } => self.on_acked(through),
@@ -247,10 +247,12 @@ impl Feed {
         self.with_walk(now, |walk, desk| walk.due_on_signal(desk.now));
     }
 
-    fn on_ended(&mut self, now: Now, session: Attempt, by: EndedBy) {
-        let ended = self.lanes.iter_mut().any(|lane| lane.on_ended(now, session, by, &mut self.io));
-        if ended && self.phase == Phase::Running {
-            self.open_gap(now, now.wall, GapReason::Disconnected);
+    fn on_ended(&mut self, now: Now, session: Attempt, by: EndedBy, silence: Duration) {
+        let stood = self.lanes.iter_mut().find_map(|lane| lane.on_ended(now, session, by, &mut self.io));
+        if let Some(stood) = stood
+            && self.phase == Phase::Running
+        {
+            self.open_gap(now, now.wall_before(silence.min(stood)), GapReason::Disconnected);
         }
     }
 
@@ -340,9 +342,8 @@ impl Feed {
                     lane.advance(now, &mut self.io);
                 }
                 if let Some(expired) = self.lanes.iter().filter_map(|lane| lane.expired(now)).min() {
-                    let ago = now.mono.saturating_duration_since(expired);
-                    let from = jiff::SignedDuration::try_from(ago).ok().and_then(|ago| now.wall.checked_sub(ago).ok());
-                    self.open_gap(now, from.unwrap_or(now.wall), GapReason::Expired);
+                    let from = now.wall_before(now.mono.saturating_duration_since(expired));
+                    self.open_gap(now, from, GapReason::Expired);
                 }
                 self.close_gap(now);
                 self.note_alive(now);

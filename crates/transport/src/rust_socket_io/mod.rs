@@ -113,7 +113,7 @@ impl Transport for RustSocketIo {
         let client = self.client(url)?;
         let (life, opened) = Life::start(client, url, limits).map_err(|_| OpenError::NO_ROOM)?;
         // From here on, whatever drops the session ends the life.
-        let session = Contained { life, ping_ceiling: limits.ping_ceiling.min(DAY), _slot: slot };
+        let session = Contained { life, ping_ceiling: limits.ping_ceiling.min(DAY), heard: None, _slot: slot };
         match timeout(limits.open, opened).await {
             Ok(Ok(Ok(()))) => Ok(Box::new(session)),
             Ok(Ok(Err(refused))) => Err(refused),
@@ -129,6 +129,8 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 struct Contained {
     life: Arc<Life>,
     ping_ceiling: Duration,
+    /// When its server was last heard, once it is taken for silent.
+    heard: Option<Instant>,
     _slot: Slot,
 }
 
@@ -141,7 +143,9 @@ impl Session for Contained {
                 biased;
                 received = self.life.inbox().recv(out, max) => return received,
                 () = sleep_until(silent_at.into()) => {
-                    if self.life.last_stirred() + self.ping_ceiling <= Instant::now() {
+                    let heard = self.life.last_stirred();
+                    if heard + self.ping_ceiling <= Instant::now() {
+                        self.heard = Some(heard);
                         self.life.end(Ended { by: Who::Network, why: Why::Silent });
                     }
                 }
@@ -155,6 +159,11 @@ impl Session for Contained {
 
     fn ping_interval(&self) -> Duration {
         Duration::from_secs(25).min(self.ping_ceiling)
+    }
+
+    /// Zero for every end but [`Why::Silent`]: the client does not say when it last read.
+    fn silence(&self) -> Duration {
+        self.heard.map_or(Duration::ZERO, |heard| heard.elapsed())
     }
 
     async fn close(self: Box<Self>, within: Duration) {

@@ -219,6 +219,9 @@ async fn silence_has_the_servers_own_deadline_and_a_ceiling() {
         let (_, ended) = everything(&mut *session).await;
         assert_eq!(ended, Ended { by: Who::Network, why: Why::Silent });
         assert!(start.elapsed() > Duration::from_millis(1_400) && pinged.elapsed() < Duration::from_secs(3));
+        let silence = session.silence();
+        // The last ping came a second after the start.
+        assert!(silence >= Duration::from_millis(400) && silence <= start.elapsed() - Duration::from_secs(1), "{silence:?}");
         socket.closed().await;
     }
 }

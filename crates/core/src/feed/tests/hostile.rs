@@ -128,7 +128,7 @@ fn lag_retries_survive_a_reconnect() {
     let (mut rig, session) = Rig::running();
     rig.signal(session);
     rig.page(&[], delta(0)); // lags
-    rig.handle(Input::Ended { session, by: EndedBy::Server });
+    rig.handle(Input::Ended { session, by: EndedBy::Server, silence: Duration::ZERO });
     rig.pass(Duration::from_millis(1500));
     rig.connect(None);
     rig.pass(Duration::from_secs(1));
@@ -177,7 +177,7 @@ fn retry_after_survives_the_end_of_the_session() {
         rig.pass(Duration::from_secs(1));
     }
     rig.endpoint_fails(Remedy::Retry { after: Some(Duration::from_secs(400)) });
-    rig.handle(Input::Ended { session, by: EndedBy::Server });
+    rig.handle(Input::Ended { session, by: EndedBy::Server, silence: Duration::ZERO });
     rig.pass(Duration::from_secs(100));
     assert!(!rig.wants_endpoint(), "asked within Retry-After");
 }
@@ -207,7 +207,7 @@ fn a_subscription_that_never_connects_does_not_hide_the_gaps_of_another() {
     let session = rig.connect(None);
     rig.endpoint_fails(Remedy::RetrySlowly { after: None });
     rig.pass(Duration::from_secs(20));
-    rig.handle(Input::Ended { session, by: EndedBy::Server });
+    rig.handle(Input::Ended { session, by: EndedBy::Server, silence: Duration::ZERO });
     for _ in 0..2000 {
         rig.pass(Duration::from_secs(1));
         while let Some(attempt) = rig.take(|a| {
@@ -310,12 +310,12 @@ fn a_403_on_delta_at_birth_lets_signals_go_on() {
 #[test]
 fn a_gap_that_waits_its_turn_ends_when_the_session_was_back() {
     let (mut rig, session) = Rig::running();
-    rig.handle(Input::Ended { session, by: EndedBy::Network });
+    rig.handle(Input::Ended { session, by: EndedBy::Network, silence: Duration::ZERO });
     rig.pass(Duration::from_secs(2));
     let session = rig.connect(None);
     let (first, _) = rig.published().unwrap();
     rig.pass(Duration::from_secs(5));
-    rig.handle(Input::Ended { session, by: EndedBy::Network });
+    rig.handle(Input::Ended { session, by: EndedBy::Network, silence: Duration::ZERO });
     rig.pass(Duration::from_secs(5));
     rig.connect(None);
     let back = rig.now.wall;

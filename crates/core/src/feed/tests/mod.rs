@@ -316,7 +316,7 @@ fn two_walks_never_share_an_id() {
 fn every_connect_makes_a_walk_due() {
     let (mut rig, mut session) = Rig::running();
     for by in [EndedBy::Server, EndedBy::Network, EndedBy::Us] {
-        rig.handle(Input::Ended { session, by });
+        rig.handle(Input::Ended { session, by, silence: Duration::ZERO });
         rig.pass(Duration::from_secs(70));
         assert!(rig.fetch_page().is_none(), "{by:?}: not yet");
         session = rig.connect(None);
@@ -565,7 +565,7 @@ fn the_first_start_leaves_no_gap_and_a_restart_leaves_one() {
 #[test]
 fn a_gap_lasts_from_the_end_of_a_session_to_the_next_one() {
     let (mut rig, session) = Rig::running();
-    rig.handle(Input::Ended { session, by: EndedBy::Server });
+    rig.handle(Input::Ended { session, by: EndedBy::Server, silence: Duration::ZERO });
     let from = rig.now.wall;
     rig.pass(Duration::from_secs(2));
     rig.endpoint_fails(Remedy::Retry { after: Some(Duration::from_secs(30)) });
@@ -579,11 +579,27 @@ fn a_gap_lasts_from_the_end_of_a_session_to_the_next_one() {
     assert_eq!(rig.saved.unwrap().gaps, Gaps::default());
 }
 
+/// A half-open socket is noticed at the ping deadline: what was changed until then was not signalled either.
+#[test]
+fn a_gap_starts_where_the_server_was_last_heard_and_not_before_its_session() {
+    for (silence, starts) in [(45, 45), (0, 0), (3_600, 62)] {
+        let (mut rig, session) = Rig::running();
+        // It has stood for 2 s.
+        rig.pass(Duration::from_secs(60));
+        let lost = rig.now.wall;
+        rig.handle(Input::Ended { session, by: EndedBy::Network, silence: Duration::from_secs(silence) });
+        rig.pass(Duration::from_secs(2));
+        rig.connect(None);
+        let (_, events) = rig.published().unwrap();
+        assert_eq!(data(&events[0])["from"], (lost - jiff::SignedDuration::from_secs(starts)).to_string());
+    }
+}
+
 #[test]
 fn a_gap_is_saved_before_it_is_told() {
     let (mut rig, session) = Rig::running();
     rig.store = Err(StoreFailure::Retry { reason: "disk full".to_owned() });
-    rig.handle(Input::Ended { session, by: EndedBy::Server });
+    rig.handle(Input::Ended { session, by: EndedBy::Server, silence: Duration::ZERO });
     rig.pass(Duration::from_secs(2));
     rig.connect(None);
     assert!(rig.published().is_none(), "after a crash it would be told again with another end, under the same id");
@@ -595,13 +611,13 @@ fn a_gap_is_saved_before_it_is_told() {
 #[test]
 fn a_gap_that_opens_while_one_is_unacknowledged_is_told_after_it() {
     let (mut rig, session) = Rig::running();
-    rig.handle(Input::Ended { session, by: EndedBy::Network });
+    rig.handle(Input::Ended { session, by: EndedBy::Network, silence: Duration::ZERO });
     rig.pass(Duration::from_secs(2));
     let session = rig.connect(None);
     let (first, events) = rig.published().unwrap();
     let first_id = ids(&events);
     rig.pass(Duration::from_secs(5));
-    rig.handle(Input::Ended { session, by: EndedBy::Network });
+    rig.handle(Input::Ended { session, by: EndedBy::Network, silence: Duration::ZERO });
     rig.pass(Duration::from_secs(5));
     rig.connect(None);
     assert!(rig.published().is_none(), "a told gap never changes");
@@ -623,7 +639,7 @@ fn signals_only_means_no_walk_and_changes_only_means_no_gap() {
     let session = rig.connect(None);
     rig.handle(Input::Signals { session, notifications: vec![Notification::default()], merged: 0 });
     assert!(!rig.actions.iter().any(|a| matches!(a, Action::PublishSignals { .. })));
-    rig.handle(Input::Ended { session, by: EndedBy::Server });
+    rig.handle(Input::Ended { session, by: EndedBy::Server, silence: Duration::ZERO });
     rig.pass(Duration::from_secs(5));
     rig.connect(None);
     assert!(rig.published().is_none());
@@ -683,7 +699,7 @@ fn an_answer_that_nobody_waits_for_changes_nothing() {
     let stale = Attempt(999);
     rig.handle(Input::Endpoint { attempt: stale, result: Ok(endpoint(None)) });
     rig.handle(Input::Page { attempt: stale, result: Ok(Page { items: vec![item("x")], end: delta(5) }) });
-    rig.handle(Input::Ended { session: stale, by: EndedBy::Server });
+    rig.handle(Input::Ended { session: stale, by: EndedBy::Server, silence: Duration::ZERO });
     rig.handle(Input::Signals { session: stale, notifications: vec![Notification::default()], merged: 0 });
     assert!(rig.actions.is_empty(), "{:?}", rig.actions);
     rig.handle(Input::Opened { attempt: stale, result: Ok(()) });

@@ -6,14 +6,15 @@ use async_trait::async_trait;
 use drivetap_core::Notification;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::{JoinError, JoinHandle};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::backlog::{Batch, notifications};
+use super::line::Fallen;
 use crate::{Ended, Session, Who, Why};
 
 /// The reader's end of a session. It owns the task, which does not outlive it.
 pub(in crate::native) struct Handle {
-    task: JoinHandle<Ended>,
+    task: JoinHandle<Fallen>,
     inlet: mpsc::Receiver<Batch>,
     /// Until it is said.
     goodbye: Option<oneshot::Sender<()>>,
@@ -24,17 +25,19 @@ pub(in crate::native) struct Handle {
     ready: VecDeque<Notification>,
     merged: u64,
     ended: Option<Ended>,
+    /// When the server was last heard, after the end.
+    heard: Option<Instant>,
 }
 
 impl Handle {
     pub(super) fn new(
-        task: JoinHandle<Ended>,
+        task: JoinHandle<Fallen>,
         inlet: mpsc::Receiver<Batch>,
         goodbye: oneshot::Sender<()>,
         ping_interval: Duration,
     ) -> Self {
         let (arguments, ready) = (VecDeque::new(), VecDeque::new());
-        Self { task, inlet, goodbye: Some(goodbye), ping_interval, arguments, ready, merged: 0, ended: None }
+        Self { task, inlet, goodbye: Some(goodbye), ping_interval, arguments, ready, merged: 0, ended: None, heard: None }
     }
 
     /// What is there without waiting.
@@ -91,7 +94,10 @@ impl Session for Handle {
             }
             match self.inlet.recv().await {
                 Some(batch) => self.take(batch),
-                None => self.ended = Some((&mut self.task).await.unwrap_or_else(|error| fault(&error))),
+                None => match (&mut self.task).await {
+                    Ok(Fallen { ended, heard }) => (self.ended, self.heard) = (Some(ended), Some(heard)),
+                    Err(error) => self.ended = Some(fault(&error)),
+                },
             }
         }
     }
@@ -102,6 +108,10 @@ impl Session for Handle {
 
     fn ping_interval(&self) -> Duration {
         self.ping_interval
+    }
+
+    fn silence(&self) -> Duration {
+        self.heard.map_or(Duration::ZERO, |heard| heard.elapsed())
     }
 
     async fn close(mut self: Box<Self>, within: Duration) {

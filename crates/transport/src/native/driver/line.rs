@@ -19,6 +19,14 @@ pub(in crate::native) struct Line {
     backlog: Backlog,
     /// Bytes were read, and not every message of them was taken.
     unread: bool,
+    /// When bytes were last read.
+    heard: Instant,
+}
+
+/// The end of a line, and when its server was last heard.
+pub(super) struct Fallen {
+    pub(super) ended: Ended,
+    pub(super) heard: Instant,
 }
 
 /// What a step came to.
@@ -32,9 +40,10 @@ enum Step {
 
 impl Line {
     pub(in crate::native) fn new(wire: Wire, url: &NotificationUrl, limits: &Limits) -> Self {
-        let session = Session::new(Namespace(url.expose_namespace()), limits, Instant::now().into_std());
+        let heard = Instant::now();
+        let session = Session::new(Namespace(url.expose_namespace()), limits, heard.into_std());
         // The answer to the upgrade may have brought some already.
-        Self { wire, session, backlog: Backlog::default(), unread: true }
+        Self { wire, session, backlog: Backlog::default(), unread: true, heard }
     }
 
     /// Goes through the handshake into the namespace. The caller sets the time for it.
@@ -60,15 +69,15 @@ impl Line {
         Handle::new(tokio::spawn(self.run(outlet, goodbye_asked)), inlet, goodbye, ping_interval)
     }
 
-    async fn run(mut self, outlet: mpsc::Sender<Batch>, goodbye: oneshot::Receiver<()>) -> Ended {
+    async fn run(mut self, outlet: mpsc::Sender<Batch>, goodbye: oneshot::Receiver<()>) -> Fallen {
         let Err(ended) = self.live(&outlet, goodbye).await else {
             return self.leave().await;
         };
         // The end closes the socket, whenever the reader hears of it.
-        let Self { wire, mut backlog, .. } = self;
+        let Self { wire, mut backlog, heard, .. } = self;
         drop(wire);
         while !backlog.is_empty() && outlet.send(backlog.batch()).await.is_ok() {}
-        ended
+        Fallen { ended, heard }
     }
 
     /// Waits for whatever comes first, and does it, until goodbye is asked for. Reading waits for nobody: what the reader does not take
@@ -96,16 +105,17 @@ impl Line {
     }
 
     /// Says goodbye. What still waits is dropped.
-    async fn leave(mut self) -> Ended {
-        let heard = self.session.handle(Instant::now().into_std(), Input::Leave);
+    async fn leave(mut self) -> Fallen {
+        let left = self.session.handle(Instant::now().into_std(), Input::Leave);
         if self.queue_output().is_ok() {
             // Goodbye or not, the socket is closed.
             drop(self.wire.close().await);
         }
-        match heard {
+        let ended = match left {
             Heard::Ended(ended) => ended,
             _ => Ended { by: Who::Us, why: Why::Closed },
-        }
+        };
+        Fallen { ended, heard: self.heard }
     }
 
     /// Takes what was read, or reads and takes that. Cancel safe.
@@ -114,8 +124,9 @@ impl Line {
             self.queue_output()?;
             self.wire.read().await?;
             self.unread = true;
+            self.heard = Instant::now();
         }
-        let now = Instant::now().into_std();
+        let now = self.heard.into_std();
         while self.wire.advance()? {
             let input = match self.wire.message()? {
                 Message::Text(text) => Input::Text(text),
