@@ -40,6 +40,8 @@ pub(crate) fn routes() -> Router<Arc<Service>> {
         .route("/control/faults", post(fault).delete(clear_faults))
         .route("/control/sockets", post(socket_fault))
         .route("/control/endpoints/expire", post(expire_endpoints))
+        .route("/control/sign-in", post(sign_in))
+        .route("/control/tokens/revoke", post(revoke_tokens))
         .route("/control/stats", get(stats))
         .route("/control/requests", get(requests))
 }
@@ -198,6 +200,27 @@ struct Nothing {}
 async fn expire_endpoints(State(service): Shared, Json(Nothing {}): Json<Nothing>) -> StatusCode {
     service.with(|world| world.expire_endpoints(Instant::now(), |_| true));
     service.wake_clock();
+    StatusCode::NO_CONTENT
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SignIn {
+    user_code: String,
+    #[serde(default)]
+    account: Option<String>,
+}
+
+async fn sign_in(State(service): Shared, Json(SignIn { user_code, account }): Json<SignIn>) -> Response {
+    if service.with(|world| world.accounts.answer(&user_code, account.as_deref())) {
+        StatusCode::NO_CONTENT.into_response()
+    } else {
+        says(StatusCode::NOT_FOUND, "nobody asked for this code, or there is no such account")
+    }
+}
+
+async fn revoke_tokens(State(service): Shared, Json(Nothing {}): Json<Nothing>) -> StatusCode {
+    service.with(|world| world.accounts.revoke_all(Instant::now()));
     StatusCode::NO_CONTENT
 }
 

@@ -255,7 +255,12 @@ impl Emulator {
 
     /// What a person does with a device code: types it in, signed in as an account. False for a code nobody asked for.
     pub fn approve_device(&self, user_code: &str, account: &str) -> bool {
-        self.service.with(|world| world.accounts.approve(user_code, account))
+        self.service.with(|world| world.accounts.answer(user_code, Some(account)))
+    }
+
+    /// The person says no to a device code. False for a code nobody asked for.
+    pub fn decline_device(&self, user_code: &str) -> bool {
+        self.service.with(|world| world.accounts.answer(user_code, None))
     }
 
     /// Voids every token that the token endpoint gave out.

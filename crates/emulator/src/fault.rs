@@ -4,7 +4,7 @@ use std::{collections::VecDeque, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-use crate::switches::Gone;
+use crate::{refused::LoginError, switches::Gone};
 
 /// Faults that may wait at once; one more is refused.
 const MAX_FAULTS: usize = 1_024;
@@ -21,6 +21,8 @@ pub enum Route {
     Delta,
     /// `/oauth2/v2.0/token` and `/devicecode`
     Token,
+    /// `/oauth2/v2.0/authorize`
+    Authorize,
     /// The websocket's upgrade at `/socket.io/`
     Socket,
     /// All of these
@@ -75,6 +77,9 @@ pub enum Answer {
     },
     /// `410 Gone`.
     Gone(Gone),
+    /// A refusal of the identity platform, in its words: on `Token` a body, on `Authorize` what the browser is sent on with.
+    /// Elsewhere it is the truth.
+    Login(LoginError),
     /// Any status, headers and body.
     Raw {
         /// HTTP status.
@@ -123,6 +128,31 @@ impl Fault {
         Self::error(Route::Endpoint, 400, "notSupported")
     }
 
+    /// A refusal of the token endpoint for the next request there.
+    pub fn login(error: LoginError) -> Self {
+        Self::new(Route::Token, Answer::Login(error))
+    }
+
+    /// `401` with a claims challenge: Graph wants a token that a policy has looked at again
+    /// (<https://learn.microsoft.com/en-us/entra/identity-platform/claims-challenge>).
+    pub fn claims_challenge(route: Route) -> Self {
+        let challenge = "Bearer realm=\"\", authorization_uri=\"https://login.microsoftonline.com/common/oauth2/authorize\", \
+                         error=\"insufficient_claims\", \
+                         claims=\"eyJhY2Nlc3NfdG9rZW4iOnsibmJmIjp7ImVzc2VudGlhbCI6dHJ1ZSwidmFsdWUiOiIxNjA0MTA2NjUxIn19fQ==\"";
+        Self::new(
+            route,
+            Answer::Raw {
+                status: 401,
+                headers: vec![
+                    ("WWW-Authenticate".to_owned(), challenge.to_owned()),
+                    ("Content-Type".to_owned(), "application/json".to_owned()),
+                ],
+                body: r#"{"error":{"code":"InvalidAuthenticationToken","message":"Continuous access evaluation resulted in challenge"}}"#
+                    .to_owned(),
+            },
+        )
+    }
+
     /// `410 Gone` for the next delta request.
     pub fn gone(gone: Gone) -> Self {
         Self::new(Route::Delta, Answer::Gone(gone))
@@ -145,6 +175,13 @@ impl Fault {
     /// A status and nothing else.
     pub fn empty(route: Route, status: u16) -> Self {
         Self::new(route, Answer::Raw { status, headers: Vec::new(), body: String::new() })
+    }
+
+    pub(crate) fn login_error(&self) -> Option<LoginError> {
+        match self.answer {
+            Answer::Login(error) => Some(error),
+            _ => None,
+        }
     }
 
     /// For so many requests.

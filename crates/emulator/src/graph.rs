@@ -1,9 +1,9 @@
-//! Graph's REST routes and the token endpoint.
+//! Graph's REST routes, and what all answers have in common.
 
 use std::{str::FromStr, sync::Arc, time::Duration};
 
 use axum::{
-    body::{Body, to_bytes},
+    body::Body,
     extract::{ConnectInfo, State},
     http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header, request::Parts},
     response::Response,
@@ -20,6 +20,7 @@ use crate::{
     endpoint,
     fault::{Answer, Fault, Route},
     journal::{Request, Secret},
+    login::{self, Login},
     model::{Drive, DriveKind},
     resource::{self, Asked, Resource},
     switches::{DriveIdSpelling, Gone, Links, Location, within_a_century},
@@ -28,8 +29,6 @@ use crate::{
     world::World,
 };
 
-/// A form of the token endpoint, at most.
-const MAX_FORM: usize = 64 * 1024;
 /// The token of a broken `Location`: it answers 500.
 const BROKEN: &str = "broken";
 
@@ -63,18 +62,22 @@ pub(crate) async fn serve(
 ) -> Response {
     let (parts, body) = request.into_parts();
     let path = parts.uri.path();
-    let login = path.ends_with("/oauth2/v2.0/token") || path.ends_with("/oauth2/v2.0/devicecode");
+    let login = Login::of(path);
     let asked = path.strip_prefix("/v1.0").map_or_else(|| Err(path.to_owned()), resource::parse);
-    let route = if login { Some(Route::Token) } else { asked.as_ref().ok().map(|asked| asked.route) };
+    let route = match login {
+        Some(login) => login.route(),
+        None => asked.as_ref().ok().map(|asked| asked.route),
+    };
 
     let (number, fault) = service.with(|world| {
         let number = world.journal.open(noted(&parts, route, &line, world));
         (number, route.and_then(|route| world.faults.take(route)))
     });
-    let reply = match meet(&service, &line, fault, &parts, asked.as_ref().ok()).await {
-        Some(reply) => reply,
-        None if login => token_endpoint(&service, &parts, body).await,
-        None => service.with(|world| {
+    let refusal = fault.as_ref().and_then(Fault::login_error);
+    let reply = match (meet(&service, &line, fault, &parts, asked.as_ref().ok()).await, login) {
+        (Some(reply), _) => reply,
+        (None, Some(login)) => login::answer(&service, login, &parts, body, refusal).await,
+        (None, None) => service.with(|world| {
             match &asked {
                 Ok(asked) => truth(world, &service, &parts, asked),
                 Err(segment) => Err(Refusal::new(400, "BadRequest", &format!("Resource not found for the segment '{segment}'."))),
@@ -121,7 +124,8 @@ async fn meet(service: &Service, line: &Line, fault: Option<Fault>, parts: &Part
     let fault = fault?;
     tokio::time::sleep(Duration::from_millis(fault.delay_ms)).await;
     match fault.answer {
-        Answer::Truth => None,
+        // The identity platform's refusals are told in its own words, by who knows them.
+        Answer::Truth | Answer::Login(_) => None,
         Answer::Hang => std::future::pending().await,
         Answer::Reset => {
             line.meet(Fate::Reset);
@@ -322,28 +326,20 @@ fn gone_for(gone: &Gone, fresh: Option<&str>) -> Refusal {
     refusal
 }
 
-async fn token_endpoint(service: &Service, parts: &Parts, body: Body) -> Reply {
-    let form = to_bytes(body, MAX_FORM).await.unwrap_or_default();
-    let form = String::from_utf8_lossy(&form);
-    service.with(|world| {
-        let (now, wall) = (Instant::now(), world.wall(Timestamp::now()));
-        let answer = if parts.method != Method::POST {
-            return Reply::json(405, &json!({ "error": "invalid_request" }));
-        } else if parts.uri.path().ends_with("/devicecode") {
-            world.accounts.device_code(&form, now)
-        } else {
-            world.accounts.token(&form, now)
-        };
-        match answer {
-            Ok(body) => Reply::json(200, &body),
-            Err(refused) => Reply::json(refused.status, &refused.body(wall)),
-        }
-    })
-}
-
 impl Reply {
     pub(crate) fn json(status: u16, body: &Value) -> Self {
         Self::text(status, body.to_string())
+    }
+
+    /// Where a browser goes next.
+    pub(crate) fn redirect(to: String) -> Self {
+        Self { status: 302, headers: vec![("Location".to_owned(), to)], body: String::new() }
+    }
+
+    /// For a person.
+    pub(crate) fn page(status: u16, says: &str) -> Self {
+        let headers = vec![("Content-Type".to_owned(), "text/html; charset=utf-8".to_owned())];
+        Self { status, headers, body: format!("<!DOCTYPE html><html><title>Sign in</title><body><p>{says}</p></body></html>") }
     }
 
     fn text(status: u16, body: String) -> Self {

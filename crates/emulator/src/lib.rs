@@ -1,7 +1,7 @@
 //! Microsoft Graph and its socket.io service on loopback, for tests, demos and desks without a tenant.
 //!
 //! It answers what a client of the socketIo endpoint meets: the five endpoint paths, the drive behind each, delta with
-//! pages and deletions, the identity platform's token endpoint, and the socket.io service at the `notificationUrl`
+//! pages and deletions, the identity platform's sign-in (device code, authorisation code with PKCE, refresh), and the socket.io service at the `notificationUrl`
 //! (websocket only, Engine.IO 4, namespace `/notifications`). Bodies and frames are the captured ones, filled in; what
 //! nobody outside Microsoft knows is a [switch](Switches), what goes wrong is a [fault](Fault).
 //!
@@ -39,6 +39,8 @@
 //! | `POST /control/faults` | adds a [fault](Fault) to the queue |
 //! | `DELETE /control/faults` | forgets the faults that wait |
 //! | `POST /control/sockets` | `{"fault":"reset","drive":"…"}` does something to open [sockets](SocketFault); without a drive, to all |
+//! | `POST /control/sign-in` | `{"user_code":"…","account":"default"}` types a device code in; without an account, declines |
+//! | `POST /control/tokens/revoke` | voids every token that the token endpoint gave out |
 //! | `POST /control/endpoints/expire` | every `notificationUrl` expires now |
 //! | `GET /control/stats` | [counts](Stats) |
 //! | `GET /control/requests?after=N` | the [requests](Request) since number N |
@@ -65,8 +67,10 @@ mod endpoint;
 mod fault;
 mod graph;
 mod journal;
+mod login;
 mod loose;
 mod model;
+mod refused;
 mod resource;
 mod socket;
 mod switches;
@@ -84,6 +88,7 @@ pub use loose::{DeltaFrom, DeltaPage, LooseDrive, TokenGone};
 pub use model::{
     Change, ChangeError, DriveKind, GROUP, GROUP_DRIVE, LIST, LIST_DRIVE, Limits, ME_DRIVE, NewDrive, PERSONAL_DRIVE, SITE,
 };
+pub use refused::LoginError;
 pub use switches::{
-    Ancestors, DriveIdSpelling, Expiry, Gone, Handshake, Links, Location, Payload, StaleUrl, Switches, Tombstones,
+    Ancestors, DriveIdSpelling, Expiry, Gone, Handshake, Links, Location, Payload, RefreshTokens, StaleUrl, Switches, Tombstones,
 };

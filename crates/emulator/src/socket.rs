@@ -122,7 +122,7 @@ pub(crate) async fn guard(
         }
         Some(Answer::Error { status, .. } | Answer::Raw { status, .. }) => Some(status),
         Some(Answer::Gone(_)) => Some(410),
-        Some(Answer::Truth) | None => service.with(|world| {
+        Some(Answer::Truth | Answer::Login(_)) | None => service.with(|world| {
             let token = url_token(&parts.uri);
             let valid = world.endpoints.valid(&token, Instant::now()).is_some();
             match (&world.switches.handshake, world.switches.stale_url) {

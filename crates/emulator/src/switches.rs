@@ -58,6 +58,17 @@ pub struct Switches {
     pub drive_id: DriveIdSpelling,
     /// How an expired or unknown delta token is refused.
     pub gone: Gone,
+
+    /// How long an access token of the token endpoint is good. Microsoft's is about an hour: 3,599 s by default.
+    #[serde(rename = "token_lifetime_ms", with = "millis")]
+    pub token_lifetime: Duration,
+    /// Whether a refresh token stays good once it was used.
+    pub refresh_tokens: RefreshTokens,
+    /// How long a device code is good: 900 s by default.
+    #[serde(rename = "device_code_lifetime_ms", with = "millis")]
+    pub device_code_lifetime: Duration,
+    /// How long a client is to wait between two questions about a device code, in seconds: 5 by default.
+    pub device_interval_s: u16,
 }
 
 impl Default for Switches {
@@ -83,6 +94,10 @@ impl Default for Switches {
             links: Links::default(),
             drive_id: DriveIdSpelling::default(),
             gone: Gone::default(),
+            token_lifetime: Duration::from_secs(3_599),
+            refresh_tokens: RefreshTokens::default(),
+            device_code_lifetime: Duration::from_secs(900),
+            device_interval_s: 5,
         }
     }
 }
@@ -198,6 +213,18 @@ pub enum DriveIdSpelling {
     Upper,
     /// Without leading zeros, in upper case.
     NoLeadingZeros,
+}
+
+/// Whether a refresh token stays good once it was used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RefreshTokens {
+    /// It does: each use returns a replacement, and the old one is not revoked
+    /// (<https://learn.microsoft.com/en-us/entra/identity-platform/refresh-tokens>).
+    #[default]
+    Kept,
+    /// It does not, as with Microsoft's single-page applications' and other platforms': two that refresh with one token are one too many.
+    UsedOnce,
 }
 
 /// A `410 Gone` of delta.

@@ -39,6 +39,11 @@ pub(crate) fn segment(text: &str) -> String {
     percent_encoding::utf8_percent_encode(text, &KEPT).to_string()
 }
 
+/// A value of a query, with everything encoded that could end it.
+pub(crate) fn form_value(text: &str) -> String {
+    segment(text)
+}
+
 /// The first value of `name` in a query or a form, decoded.
 pub(crate) fn field(form: &str, name: &str) -> Option<String> {
     raw_field(form, name).and_then(|value| percent_decode(&value.replace('+', " ")))

@@ -5,5 +5,6 @@
 mod control;
 mod delta;
 mod graph;
+mod login;
 mod socket;
 mod support;
