@@ -156,6 +156,20 @@ async fn file_store(_: PathBuf) -> Result<Arc<dyn Store>, Failure> {
 
 #[cfg(feature = "reqwest")]
 fn graphs(config: &Config, env: &Env) -> Result<Graphs, Failure> {
+    let graph = |account: &crate::config::Account| {
+        let client: Arc<dyn Graph> = Arc::new(graph_client(config, account, env)?);
+        Ok((account.name.clone(), client, account.quota))
+    };
+    config.accounts.iter().map(graph).collect()
+}
+
+/// Graph as an account sees it. Connects to nothing.
+#[cfg(feature = "reqwest")]
+pub(crate) fn graph_client(
+    config: &Config,
+    account: &crate::config::Account,
+    env: &Env,
+) -> Result<drivetap_bridge::graph::GraphClient, Failure> {
     use drivetap_bridge::graph::{CommandToken, EnvToken, FileToken, GraphClient, GraphConfig, TokenSource};
 
     use crate::config::TokenFrom;
@@ -173,23 +187,18 @@ fn graphs(config: &Config, env: &Env) -> Result<Graphs, Failure> {
     if let Some(user_agent) = &graph.user_agent {
         settings.user_agent.clone_from(user_agent);
     }
-    let client = |account: &crate::config::Account| {
-        let tokens: Arc<dyn TokenSource> = match &account.token {
-            TokenFrom::Env(name) => {
-                let env = env.clone();
-                Arc::new(EnvToken::new(name, move |name| env.get(name)))
-            }
-            TokenFrom::File(path) => Arc::new(FileToken::new(path)),
-            TokenFrom::Command(words) => {
-                let (program, args) = words.split_first().ok_or_else(|| Failure::config("a token's command is empty"))?;
-                Arc::new(CommandToken::new(program, args))
-            }
-        };
-        let client = GraphClient::new(settings.clone(), tokens).map_err(|error| Failure::config(chain(&error)))?;
-        let client: Arc<dyn Graph> = Arc::new(client);
-        Ok((account.name.clone(), client, account.quota))
+    let tokens: Arc<dyn TokenSource> = match &account.token {
+        TokenFrom::Env(name) => {
+            let env = env.clone();
+            Arc::new(EnvToken::new(name, move |name| env.get(name)))
+        }
+        TokenFrom::File(path) => Arc::new(FileToken::new(path)),
+        TokenFrom::Command(words) => {
+            let (program, args) = words.split_first().ok_or_else(|| Failure::config("a token's command is empty"))?;
+            Arc::new(CommandToken::new(program, args))
+        }
     };
-    config.accounts.iter().map(client).collect()
+    GraphClient::new(settings, tokens).map_err(|error| Failure::config(chain(&error)))
 }
 
 #[cfg(not(feature = "reqwest"))]
@@ -197,7 +206,7 @@ fn graphs(_: &Config, _: &Env) -> Result<Graphs, Failure> {
     Err(Failure::not_compiled_in("Graph over HTTPS", "reqwest"))
 }
 
-fn transport(network: &Network) -> Result<Arc<dyn Transport>, Failure> {
+pub(crate) fn transport(network: &Network) -> Result<Arc<dyn Transport>, Failure> {
     match network.transport {
         #[cfg(feature = "native")]
         TransportKind::Native => {

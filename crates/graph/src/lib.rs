@@ -24,7 +24,7 @@ use drivetap_core::{Drive, DriveId, Endpoint, Failure, Page, PageFrom, Resource}
 pub use base_url::{BaseUrl, BaseUrlError, Cloud, ForeignLink, UnknownCloud};
 pub use gate::{Bucket, Empty, Gate, GateStatus, Quota, Share, Slot, TokenStore, Walks};
 #[cfg(feature = "reqwest")]
-pub use http::{ConfigError, GraphClient, GraphConfig, ProxySettings, ProxyUrlError};
+pub use http::{ConfigError, GraphClient, GraphConfig, Look, ProxySettings, ProxyUrlError};
 pub use memory::{Call, MemoryGraph};
 pub use pages::pages;
 pub use token::{AccessToken, CommandToken, EnvToken, FileToken, TokenError, TokenSource};

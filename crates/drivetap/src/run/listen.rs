@@ -3,16 +3,14 @@ use std::time::Duration;
 
 use drivetap_bridge::core::feed::{Emit, Start, SubscriptionSettings};
 use drivetap_bridge::core::{AccountName, Resource};
-use drivetap_bridge::graph::{BaseUrl, Quota};
 use drivetap_bridge::sink::NotReady;
 use drivetap_bridge::{Handle, MemoryStore, Report, Role, SinkSettings};
 
+use super::connect::connect;
 use super::look_up::look_up;
 use super::{say_drained, until_closed};
-use crate::cli::{Connection, Listen};
-use crate::config::{
-    Account, Config, GraphSection, Log, Network, OutputFormat, Purpose, SinkConfig, SinkKind, Subscription, TokenFrom,
-};
+use crate::cli::Listen;
+use crate::config::{Config, OutputFormat, SinkConfig, SinkKind, Subscription};
 use crate::env::Env;
 use crate::exit::Failure;
 use crate::logs::say;
@@ -116,50 +114,6 @@ async fn ready(handle: &Handle) {
 fn everything(resource: Resource, account: AccountName) -> Subscription {
     let settings = SubscriptionSettings { resource, emit: Emit { signals: true, changes: true }, start: Start::Latest };
     Subscription { account, settings }
-}
-
-/// The configuration that the flags say, without subscriptions and sinks, and with the one account that is used.
-fn connect(connection: Connection, env: &Env) -> Result<Config, Failure> {
-    let Connection { config, base_url, cloud, token_env, token_file, account } = connection;
-    if let Some(path) = config {
-        let mut config = Config::load(&path, env, Purpose::Connection).map_err(Failure::config)?;
-        config.accounts = vec![choose(config.accounts, account)?];
-        (config.state, config.admin) = (None, None);
-        return Ok(config);
-    }
-    let base_url = base_url.unwrap_or_else(|| cloud.map_or_else(BaseUrl::default, Into::into));
-    let token = match token_file {
-        Some(path) => TokenFrom::File(path),
-        None => TokenFrom::Env(token_env.unwrap_or_else(|| "DRIVETAP_TOKEN".to_owned())),
-    };
-    Ok(Config {
-        graph: GraphSection::at(base_url),
-        accounts: vec![Account { name: account.unwrap_or_default(), token, quota: Quota::default() }],
-        subscriptions: Vec::new(),
-        state: None,
-        sinks: Vec::new(),
-        network: Network::from_env(env).map_err(Failure::config)?,
-        admin: None,
-        deadline: Duration::from_secs(30),
-        log: Log::default(),
-    })
-}
-
-fn choose(mut accounts: Vec<Account>, asked: Option<AccountName>) -> Result<Account, Failure> {
-    let names = accounts.iter().map(|account| account.name.to_string()).collect::<Vec<_>>().join(", ");
-    let position = match &asked {
-        Some(name) => accounts.iter().position(|account| account.name == *name),
-        None if accounts.len() == 1 => Some(0),
-        None => accounts.iter().position(|account| account.name == AccountName::default()),
-    };
-    match (position, asked) {
-        (Some(position), _) => Ok(accounts.swap_remove(position)),
-        (None, _) if accounts.is_empty() => {
-            Err(Failure::config("the configuration has no account: add [account.default] with a token"))
-        }
-        (None, Some(name)) => Err(Failure::usage(format_args!("--account {name}: the configuration has {names}"))),
-        (None, None) => Err(Failure::usage(format_args!("which account? --account takes {names}"))),
-    }
 }
 
 fn sink_of(sink: SinkUrl, format: Option<OutputFormat>, streams: Streams) -> Result<SinkConfig, Failure> {

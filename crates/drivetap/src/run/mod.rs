@@ -1,5 +1,6 @@
 //! The commands.
 
+mod connect;
 #[cfg(feature = "demo")]
 mod demo;
 mod events_source;

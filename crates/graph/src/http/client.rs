@@ -11,12 +11,14 @@ use reqwest::header::{
     ACCEPT, AUTHORIZATION, CONTENT_TYPE, DATE, HeaderMap, HeaderName, HeaderValue, LOCATION, RETRY_AFTER, USER_AGENT,
     WWW_AUTHENTICATE,
 };
+use reqwest::tls::TlsInfo;
 use reqwest::{Response, StatusCode};
 use uuid::Uuid;
 
 use super::answer::{self, AnswerFault};
 use super::config::{ConfigError, GraphConfig};
 use super::error::{Error, Refused, What};
+use super::look::Look;
 use super::pool::Pool;
 use super::retry_after;
 use crate::base_url::BaseUrl;
@@ -98,8 +100,16 @@ impl GraphClient {
         self.tokens.token(None).await
     }
 
-    fn under_base(&self, path_and_query: &str) -> String {
+    pub(super) fn under_base(&self, path_and_query: &str) -> String {
         format!("{}{path_and_query}", self.base_url)
+    }
+
+    pub(super) async fn look_at(&self, url: &str) -> Result<Look, Failure> {
+        let ask = async {
+            let answer = self.get(What::Look, url, &mut Share::own(Self::LOOK)).await?;
+            self.looked(&answer.body, answer.date, answer.certificate.clone()).map_err(|fault| answer.useless(fault))
+        };
+        ask.await.map_err(|failed: Failed| failed.report(What::Look))
     }
 
     async fn get(&self, what: What, url: &str, share: &mut Share) -> Result<Answer, Failed> {
@@ -124,12 +134,13 @@ impl GraphClient {
                 let status = response.status().as_u16();
                 let ms = started.elapsed().as_millis();
                 tracing::debug!(?what, status, ids.client_request_id, ids.request_id, ms, "Graph answered");
-                self.read(response, share).await
+                let certificate = certificate(&response).filter(|_| what == What::Look);
+                self.read(response, share).await.map(|(body, date)| (body, date, certificate))
             }
             Err(error) => Err(Error::Network(error.without_url())),
         };
         match outcome {
-            Ok((body, date)) => Ok(Answer { body, date, ids }),
+            Ok((body, date, certificate)) => Ok(Answer { body, date, certificate, ids }),
             Err(error) => {
                 if error.spends_connection() {
                     self.pool.renew(&lease);
@@ -240,6 +251,7 @@ impl fmt::Debug for GraphClient {
 struct Answer {
     body: Vec<u8>,
     date: Option<Timestamp>,
+    certificate: Option<Vec<u8>>,
     ids: Ids,
 }
 
@@ -293,6 +305,10 @@ impl Ids {
         self.request_id = text(REQUEST_ID, 64);
         self.diagnostic = text(DIAGNOSTIC, 300);
     }
+}
+
+fn certificate(response: &Response) -> Option<Vec<u8>> {
+    Some(response.extensions().get::<TlsInfo>()?.peer_certificate()?.to_owned())
 }
 
 fn header<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {

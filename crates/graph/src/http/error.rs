@@ -12,6 +12,7 @@ pub(super) enum What {
     Endpoint,
     Drive,
     Page,
+    Look,
 }
 
 /// Why a request has no answer. Nothing in it or in its words holds a URL, a token or a body.

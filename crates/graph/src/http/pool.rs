@@ -56,6 +56,8 @@ fn client(config: &GraphConfig, tls: &rustls::ClientConfig) -> Result<reqwest::C
         .tls_backend_preconfigured(tls.clone())
         .redirect(reqwest::redirect::Policy::none())
         .referer(false)
+        // For `GraphClient::look`, whose caller may want to know how long the certificate is good.
+        .tls_info(true)
         .retry(reqwest::retry::never())
         .connect_timeout(config.connect_timeout)
         .timeout(config.request_timeout)
