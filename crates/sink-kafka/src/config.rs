@@ -8,6 +8,8 @@ use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::KafkaError;
 use rdkafka::types::RDKafkaConfRes;
 
+use crate::ledger::Load;
+
 /// Where events go and in which form. [`KafkaConfig::new`] fills in the defaults.
 ///
 /// `Debug` prints the names of librdkafka's keys and none of their values.
@@ -23,7 +25,7 @@ pub struct KafkaConfig {
     /// Binary by default.
     pub mode: Mode,
     /// librdkafka's keys, [as it spells them](https://github.com/confluentinc/librdkafka/blob/v2.12.1/CONFIGURATION.md). They override
-    /// drivetap's defaults: `enable.idempotence=true`, `acks=all`, `linger.ms=5`, `compression.type=zstd`,
+    /// drivetap's defaults: `enable.idempotence=true`, `acks=all`, `linger.ms=1`, `batch.num.messages=512`, `compression.type=zstd`,
     /// `partitioner=murmur2_random` (as Java's clients partition), `socket.keepalive.enable=true`, `socket.timeout.ms=20000`, `reconnect.backoff.max.ms=2000`, `allow.auto.create.topics=false`,
     /// `topic.metadata.propagation.max.ms=5000`, `client.id=drivetap`, and, where TLS is used, `ssl.ca.location=probe` (the system's authorities).
     ///
@@ -115,6 +117,21 @@ impl KafkaConfig {
     /// Whether librdkafka's sequence numbers keep the order.
     pub(crate) fn is_idempotent(&self) -> bool {
         self.librdkafka.get(IDEMPOTENCE).is_none_or(|value| !FALSE.contains(&value.to_ascii_lowercase().as_str()))
+    }
+
+    /// What of one key is handed over before the first of it is acknowledged: what librdkafka sends as one request, and at once.
+    ///
+    /// An idempotent producer has one request of a partition under way (<https://github.com/confluentinc/librdkafka/pull/4989>). While
+    /// more is due behind it, librdkafka's thread asks without a pause whether it may go, and takes a whole core for that. Where records
+    /// are to wait for company, though, it needs more of them than it sends.
+    pub(crate) fn request(&self) -> Load {
+        let given = |names: &[&str]| names.iter().find_map(|name| self.librdkafka.get(*name)).map(|value| value.trim());
+        let linger: Option<f64> = given(LINGER).and_then(|value| value.parse().ok());
+        if linger.is_some_and(|milliseconds| milliseconds > 5.0) {
+            return Load { records: usize::MAX, bytes: usize::MAX };
+        }
+        let records = given(&[BATCH]).unwrap_or(BATCH_RECORDS);
+        Load { records: records.parse().unwrap_or(usize::MAX), bytes: REQUEST_BYTES }
     }
 
     /// What librdkafka is started with. Keys and values have been looked at one by one, combinations not yet.
@@ -221,6 +238,14 @@ impl fmt::Debug for KafkaConfig {
 const IDEMPOTENCE: &str = "enable.idempotence";
 pub(crate) const LINGER: &[&str] = &["linger.ms", "queue.buffering.max.ms"];
 
+// So many records wait for no more: it is the one bound of a request that librdkafka looks at in the same way when it asks whether one is
+// due, and when it fills it. (To `batch.size` it counts headers only when it fills one.)
+const BATCH: &str = "batch.num.messages";
+const BATCH_RECORDS: &str = "512";
+
+// A little less than librdkafka's `batch.size` and `message.max.bytes`, 1,000,000 each.
+const REQUEST_BYTES: usize = 980_000;
+
 // What librdkafka reads as false, apart from case.
 const FALSE: &[&str] = &["false", "f", "0"];
 
@@ -229,7 +254,8 @@ const DEFAULTS: &[(&[&str], &str)] = &[
     (&["client.id"], "drivetap"),
     (&[IDEMPOTENCE], "true"),
     (&["acks", "request.required.acks"], "all"),
-    (LINGER, "5"),
+    (LINGER, "1"),
+    (&[BATCH], BATCH_RECORDS),
     (&["compression.type", "compression.codec"], "zstd"),
     (&["partitioner"], "murmur2_random"),
     (&["socket.keepalive.enable"], "true"),
@@ -324,6 +350,15 @@ mod tests {
         assert_eq!((client.get("acks"), client.get("request.required.acks")), (None, Some("1")));
         assert_eq!(client.get("compression.type"), Some("zstd"));
         assert_eq!(with("partitioner", "consistent").client().unwrap().get("partitioner"), Some("consistent"));
+    }
+
+    #[test]
+    fn a_key_has_one_request_under_way_unless_records_are_to_wait_for_company() {
+        let cases =
+            [("acks", "1", 512), ("linger.ms", "5", 512), ("linger.ms", "5.5", usize::MAX), ("batch.num.messages", "7", 7)];
+        for (key, value, records) in cases {
+            assert_eq!(with(key, value).request().records, records, "{key}={value}");
+        }
     }
 
     #[test]

@@ -71,10 +71,9 @@ impl DeadLetterBox for KafkaDeadLetters {
         let value = letter.to_json().map_err(|error| NotKept::Never(format!("the event is not JSON: {error}")))?;
         let headers =
             [letter.sink, &self.refused_by, letter.code, letter.reason, letter.event.event_type().as_str(), letter.event.id()];
-        let headers = Self::HEADERS.into_iter().zip(headers);
-        let headers: Vec<_> = headers.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+        let headers: Vec<_> = Self::HEADERS.into_iter().zip(headers).collect();
         let (event, at) = (letter.event, letter.at.as_millisecond());
-        let Outcome { stop, .. } = self.writer.publish(&[value], |value| Record::letter(event, value, headers.clone(), at)).await;
+        let Outcome { stop, .. } = self.writer.publish(&[value], |value| Record::letter(event, value, &headers, at)).await;
         match stop {
             None => Ok(()),
             Some(Stop::Reject { code, reason }) => Err(NotKept::Never(format!("{reason} ({code})"))),

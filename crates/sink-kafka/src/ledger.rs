@@ -20,12 +20,33 @@ struct Pages {
     records: VecDeque<Entry>,
     waiting: usize,
     waiting_bytes: usize,
+    // The same, lane by lane.
+    lanes: Vec<Load>,
     failure: Option<RDKafkaErrorCode>,
 }
 
 struct Entry {
     size: usize,
+    lane: Lane,
     fate: Fate,
+}
+
+/// The number of a key: records of one key share a partition.
+pub(crate) type Lane = usize;
+
+/// Records of a lane.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Load {
+    pub(crate) records: usize,
+    pub(crate) bytes: usize,
+}
+
+impl Load {
+    /// One more, of so many bytes.
+    pub(crate) fn add(&mut self, bytes: usize) {
+        self.records += 1;
+        self.bytes += bytes;
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -48,20 +69,23 @@ pub(crate) struct Standing {
 
 impl Ledger {
     /// Enters a record of `size` bytes that is about to be handed over; returns its index.
-    pub(crate) fn enter(&self, size: usize) -> usize {
+    pub(crate) fn enter(&self, size: usize, lane: Lane) -> usize {
         let mut pages = self.pages();
+        if pages.lanes.len() <= lane {
+            pages.lanes.resize(lane + 1, Load::default());
+        }
+        pages.lanes[lane].add(size);
         pages.waiting += 1;
         pages.waiting_bytes += size;
-        pages.records.push_back(Entry { size, fate: Fate::Waiting });
+        pages.records.push_back(Entry { size, lane, fate: Fate::Waiting });
         pages.first + pages.records.len() - 1
     }
 
     /// Strikes out the last record: librdkafka did not take it, so no report will come.
     pub(crate) fn strike_last(&self) {
         let mut pages = self.pages();
-        if let Some(Entry { size, fate: Fate::Waiting }) = pages.records.pop_back() {
-            pages.waiting -= 1;
-            pages.waiting_bytes -= size;
+        if let Some(Entry { size, lane, fate: Fate::Waiting }) = pages.records.pop_back() {
+            pages.leaves(size, lane);
         }
     }
 
@@ -71,9 +95,8 @@ impl Ledger {
         let Some(nth) = index.checked_sub(pages.first) else { return };
         let Some(entry) = pages.records.get_mut(nth).filter(|entry| entry.fate == Fate::Waiting) else { return };
         entry.fate = outcome.map_or_else(Fate::Failed, |()| Fate::Stored);
-        let size = entry.size;
-        pages.waiting -= 1;
-        pages.waiting_bytes -= size;
+        let (size, lane) = (entry.size, entry.lane);
+        pages.leaves(size, lane);
         if let Err(code) = outcome {
             pages.blame(code);
         }
@@ -113,6 +136,11 @@ impl Ledger {
         last.map_or(0, |last| (last + 1).saturating_sub(first))
     }
 
+    /// What has no report yet of a lane.
+    pub(crate) fn waiting_in(&self, lane: Lane) -> Load {
+        self.pages().lanes.get(lane).copied().unwrap_or_default()
+    }
+
     pub(crate) fn standing(&self) -> Standing {
         let pages = self.pages();
         Standing { waiting: pages.waiting, waiting_bytes: pages.waiting_bytes, failure: pages.failure }
@@ -130,6 +158,13 @@ impl Ledger {
 }
 
 impl Pages {
+    fn leaves(&mut self, size: usize, lane: Lane) {
+        self.waiting -= 1;
+        self.waiting_bytes -= size;
+        self.lanes[lane].records -= 1;
+        self.lanes[lane].bytes -= size;
+    }
+
     // The first failure stays, unless it turns out to be the consequence of this one.
     fn blame(&mut self, code: RDKafkaErrorCode) {
         if self.failure.is_none_or(|first| is_consequence(first) && !is_consequence(code)) {
@@ -146,7 +181,7 @@ mod tests {
     fn only_what_is_stored_from_the_front_counts() {
         let ledger = Ledger::default();
         for _ in 0..4 {
-            ledger.enter(10);
+            ledger.enter(10, 0);
         }
         ledger.settle(3, Ok(()));
         ledger.settle(0, Ok(()));
@@ -157,7 +192,7 @@ mod tests {
     #[test]
     fn a_report_that_comes_twice_or_for_nothing_changes_nothing() {
         let ledger = Ledger::default();
-        ledger.enter(10);
+        ledger.enter(10, 0);
         ledger.settle(0, Ok(()));
         ledger.settle(0, Err(RDKafkaErrorCode::Fatal));
         ledger.settle(7, Ok(()));
@@ -170,7 +205,7 @@ mod tests {
             let codes = [RDKafkaErrorCode::MessageSizeTooLarge, RDKafkaErrorCode::PurgeQueue, RDKafkaErrorCode::GaplessGuarantee];
             let ledger = Ledger::default();
             for _ in order {
-                ledger.enter(1);
+                ledger.enter(1, 0);
             }
             for index in order {
                 ledger.settle(index, Err(codes[index]));
@@ -183,7 +218,7 @@ mod tests {
     fn suspects_reach_from_the_first_record_not_stored_to_the_last_of_the_refused_batch() {
         let ledger = Ledger::default();
         for _ in 0..5 {
-            ledger.enter(1);
+            ledger.enter(1, 0);
         }
         ledger.settle(0, Ok(()));
         ledger.settle(1, Err(RDKafkaErrorCode::PurgeQueue));
@@ -198,7 +233,7 @@ mod tests {
     fn a_report_finds_its_record_after_those_before_it_are_forgotten() {
         let ledger = Ledger::default();
         for _ in 0..4 {
-            ledger.enter(10);
+            ledger.enter(10, 0);
         }
         ledger.settle(0, Ok(()));
         ledger.settle(1, Ok(()));
@@ -206,15 +241,15 @@ mod tests {
         assert_eq!(ledger.sent(), 2);
         ledger.settle(0, Err(RDKafkaErrorCode::Fatal));
         ledger.settle(2, Ok(()));
-        assert_eq!((ledger.stored_prefix(), ledger.enter(10)), (1, 4));
+        assert_eq!((ledger.stored_prefix(), ledger.enter(10, 0)), (1, 4));
         assert_eq!(ledger.standing(), Standing { waiting: 2, waiting_bytes: 20, failure: None });
     }
 
     #[test]
     fn a_record_that_was_not_taken_leaves_no_trace() {
         let ledger = Ledger::default();
-        ledger.enter(10);
-        ledger.enter(20);
+        ledger.enter(10, 0);
+        ledger.enter(20, 0);
         ledger.strike_last();
         assert_eq!((ledger.sent(), ledger.standing().waiting_bytes), (1, 10));
     }

@@ -25,6 +25,7 @@
 mod config;
 mod dead_letters;
 mod ledger;
+mod parcel;
 mod producer;
 mod read_back;
 mod record;

@@ -40,8 +40,8 @@ impl Producer {
     }
 
     /// Hands a record over; its report names `index`. Never blocks.
-    pub(crate) fn send(&self, record: &Record<'_>, index: usize) -> Result<(), RDKafkaErrorCode> {
-        self.native.send(record.to(&self.topic, index)).map_err(|(error, _)| code_of(&error))
+    pub(crate) fn send(&self, record: Record<'_>, index: usize) -> Result<(), RDKafkaErrorCode> {
+        record.hand_over(&self.topic, index, |record| self.native.send(record).map_err(|(error, _)| code_of(&error)))
     }
 
     pub(crate) fn ledger(&self) -> &Ledger {

@@ -1,3 +1,5 @@
+use std::borrow::Cow;
+
 use drivetap_core::Event;
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::BaseRecord;
@@ -9,22 +11,17 @@ pub(crate) struct Record<'a> {
     // The event's.
     id: &'a str,
     key: &'a str,
-    value: Value<'a>,
-    headers: Vec<(String, String)>,
+    value: Cow<'a, str>,
+    headers: Headers,
     // Milliseconds since 1970.
     timestamp: i64,
-}
-
-enum Value<'a> {
-    Data(&'a str),
-    Whole(String),
 }
 
 impl<'a> Record<'a> {
     pub(crate) fn new(event: &'a Event, mode: Mode) -> Self {
         let (value, headers) = match mode {
-            Mode::Binary => (Value::Data(event.data()), binary_headers(event)),
-            Mode::Structured => (Value::Whole(event.to_json()), content_type(Event::STRUCTURED_CONTENT_TYPE).into()),
+            Mode::Binary => (event.data().into(), binary_headers(event)),
+            Mode::Structured => (event.to_json().into(), Headers::new(1).with(CONTENT_TYPE, Event::STRUCTURED_CONTENT_TYPE)),
         };
         // Not the item's own time: retention counts from the record's, and would delete what is old on the day it is written.
         let timestamp = event.recorded_time().as_millisecond();
@@ -32,9 +29,11 @@ impl<'a> Record<'a> {
     }
 
     /// A dead letter, already in JSON. It is no CloudEvent: the event is in it.
-    pub(crate) fn letter(of: &'a Event, json: &'a str, mut headers: Vec<(String, String)>, timestamp: i64) -> Self {
-        headers.extend(content_type("application/json"));
-        Self { id: of.id(), key: of.partition_key(), value: Value::Data(json), headers, timestamp }
+    pub(crate) fn letter(of: &'a Event, json: &'a str, headers: &[(&str, &str)], timestamp: i64) -> Self {
+        let none = Headers::new(headers.len() + 1);
+        let headers = headers.iter().fold(none, |headers, (name, value)| headers.with(name, value));
+        let headers = headers.with(CONTENT_TYPE, "application/json");
+        Self { id: of.id(), key: of.partition_key(), value: json.into(), headers, timestamp }
     }
 
     /// Two records of one id are the same record.
@@ -46,34 +45,48 @@ impl<'a> Record<'a> {
         self.key
     }
 
-    /// Bytes of key, value and headers: what the window of records in flight is counted in.
+    /// Bytes of key, value and headers, and of what a request puts around them at most: what records in flight are counted in.
     pub(crate) fn size(&self) -> usize {
-        let headers: usize = self.headers.iter().map(|(name, value)| name.len() + value.len()).sum();
-        self.key.len() + self.value().len() + headers
+        const AROUND: usize = 36;
+        AROUND + self.key.len() + self.value.len() + self.headers.size
     }
 
-    /// For `topic`; `index` comes back with the delivery report.
-    pub(crate) fn to<'b>(&'b self, topic: &'b str, index: usize) -> BaseRecord<'b, str, str, usize> {
-        let headers = self.headers.iter().fold(OwnedHeaders::new_with_capacity(self.headers.len()), |headers, (key, value)| {
-            headers.insert(Header { key, value: Some(value.as_str()) })
-        });
-        BaseRecord::with_opaque_to(topic, index).key(self.key).payload(self.value()).timestamp(self.timestamp).headers(headers)
-    }
-
-    fn value(&self) -> &str {
-        match &self.value {
-            Value::Data(data) => data,
-            Value::Whole(json) => json,
-        }
+    /// Gives it to `send` as a record for `topic`; `index` comes back with the delivery report.
+    pub(crate) fn hand_over<T>(self, topic: &str, index: usize, send: impl FnOnce(BaseRecord<'_, str, str, usize>) -> T) -> T {
+        let Self { key, value, headers, timestamp, .. } = self;
+        let record = BaseRecord::with_opaque_to(topic, index).key(key).payload(&*value);
+        send(record.timestamp(timestamp).headers(headers.native))
     }
 }
 
-fn binary_headers(event: &Event) -> Vec<(String, String)> {
-    let spec_version = ("ce_specversion".to_owned(), Event::SPEC_VERSION.to_owned());
-    let attributes = event.attributes().map(|(name, value)| (format!("ce_{name}"), value));
-    std::iter::once(spec_version).chain(attributes).chain(content_type(Event::CONTENT_TYPE)).collect()
+// librdkafka's own, so that nothing is copied twice.
+struct Headers {
+    native: OwnedHeaders,
+    size: usize,
 }
 
-fn content_type(of: &str) -> [(String, String); 1] {
-    [("content-type".to_owned(), of.to_owned())]
+impl Headers {
+    fn new(capacity: usize) -> Self {
+        Self { native: OwnedHeaders::new_with_capacity(capacity), size: 0 }
+    }
+
+    fn with(self, key: &str, value: &str) -> Self {
+        // The lengths of both: two bytes each up to 8 KiB.
+        const AROUND: usize = 4;
+        let size = self.size + AROUND + key.len() + value.len();
+        Self { native: self.native.insert(Header { key, value: Some(value) }), size }
+    }
+}
+
+const CONTENT_TYPE: &str = "content-type";
+
+fn binary_headers(event: &Event) -> Headers {
+    let mut key = "ce_".to_owned();
+    let all = Headers::new(12).with("ce_specversion", Event::SPEC_VERSION);
+    let all = event.attributes().fold(all, |all, (name, value)| {
+        key.truncate(3);
+        key.push_str(name);
+        all.with(&key, &value)
+    });
+    all.with(CONTENT_TYPE, Event::CONTENT_TYPE)
 }

@@ -1,15 +1,15 @@
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use drivetap_sink::{Outcome, Stop};
 use rdkafka::ClientConfig;
 use rdkafka::types::RDKafkaErrorCode;
-use tokio::task::coop::consume_budget;
-use tokio::task::{JoinHandle, spawn_blocking};
+use tokio::task::{JoinHandle, spawn_blocking, yield_now};
 use tokio::time::timeout;
 
-use crate::ledger::Standing;
+use crate::ledger::{Lane, Ledger, Load, Standing};
+use crate::parcel::Parcel;
 use crate::producer::{Attempt, Producer};
 use crate::record::Record;
 use crate::verdict::{Refusal, content_fault, missing};
@@ -31,8 +31,10 @@ pub(crate) struct Writer {
     retiring: Vec<JoinHandle<()>>,
     // How many of the next records go one by one.
     suspects: usize,
-    // The keys of which this producer has sent a record.
-    known_keys: HashSet<String>,
+    // What of one key is handed over before the first of it is acknowledged.
+    request: Load,
+    // The keys of which this producer has sent a record, numbered.
+    known_keys: HashMap<String, Lane>,
 }
 
 // What the producer was left with when it stalled.
@@ -49,8 +51,8 @@ impl Writer {
     pub(crate) fn new(config: KafkaConfig) -> Result<Self, InvalidConfig> {
         let client = config.client()?;
         let (config, retiring) = (Arc::new(config), Vec::new());
-        let known_keys = HashSet::new();
-        Ok(Self { config, client, producer: None, stall: None, attempt: None, retiring, suspects: 0, known_keys })
+        let (request, known_keys) = (config.request(), HashMap::new());
+        Ok(Self { config, client, producer: None, stall: None, attempt: None, retiring, suspects: 0, request, known_keys })
     }
 
     pub(crate) fn config(&self) -> &KafkaConfig {
@@ -208,7 +210,8 @@ impl Writer {
         result.unwrap_or_else(|error| Err(Refusal::Trouble(format!("librdkafka did not start: {error}"))))
     }
 
-    /// Hands the batch over within the window and waits for its reports. What the ledger keeps is its front and was handed over before.
+    /// Hands the batch over within the window, parcel by parcel, and waits for its reports. What the ledger keeps is its front and was
+    /// handed over before.
     ///
     /// The first record of a key goes alone: from a producer that it does not know a broker takes any sequence number, so the ones behind a
     /// refused first record would be stored.
@@ -220,28 +223,53 @@ impl Writer {
     ) -> Result<(), Halt> {
         producer.forget_trouble();
         let ledger = producer.ledger();
-        let mut alone_before = ledger.sent() > 0;
-        for (nth, one) in batch.iter().enumerate().skip(ledger.sent()) {
+        let mut rest = ledger.sent();
+        let mut alone_before = rest > 0;
+        while rest < batch.len() {
             // A long batch is no reason to keep others from this thread.
-            consume_budget().await;
-            let record = record(one);
-            let size = record.size();
-            let first_of_its_key = !self.known_keys.contains(record.key());
-            let alone = first_of_its_key || nth < self.suspects || !self.config.is_idempotent();
+            yield_now().await;
+            // Packed while the one before it is on its way.
+            let parcel = self.pack(batch, rest, record);
+            let alone = parcel.is_alone();
             // A record larger than the window goes when it is the only one.
-            self.until(producer, |now| now.waiting == 0 || (!alone && !alone_before && self.has_room(now, size))).await?;
+            self.until(producer, |now| now.waiting == 0 || (!alone && !alone_before && self.has_room(ledger, now, &parcel)))
+                .await?;
             alone_before = alone;
-            let index = ledger.enter(size);
-            if let Err(code) = producer.send(&record, index) {
-                ledger.strike_last();
-                self.until(producer, |now| now.waiting == 0).await?;
-                return Err(Halt::NotTaken(code));
-            }
-            if first_of_its_key {
-                self.known_keys.insert(record.key().to_owned());
+            rest += parcel.len();
+            for (record, lane) in parcel.into_records() {
+                let (key, index) = (record.key(), ledger.enter(record.size(), lane));
+                if let Err(code) = producer.send(record, index) {
+                    ledger.strike_last();
+                    self.until(producer, |now| now.waiting == 0).await?;
+                    return Err(Halt::NotTaken(code));
+                }
+                if alone && !self.known_keys.contains_key(key) {
+                    self.known_keys.insert(key.to_owned(), lane);
+                }
             }
         }
         self.until(producer, |now| now.waiting == 0).await
+    }
+
+    /// The records from `first` on that go together, at least one.
+    fn pack<'a, T>(&self, batch: &'a [T], first: usize, record: &impl Fn(&'a T) -> Record<'a>) -> Parcel<'a> {
+        let most_bytes = self.config.in_flight_bytes.min(self.request.bytes);
+        let most_records = self.config.in_flight_messages.get().min(self.request.records);
+        let mut parcel = Parcel::default();
+        for (nth, one) in batch.iter().enumerate().skip(first) {
+            let record = record(one);
+            let lane = self.known_keys.get(record.key()).copied();
+            let alone = lane.is_none() || nth < self.suspects || !self.config.is_idempotent();
+            let fits = parcel.bytes() + record.size() <= most_bytes && parcel.len() < most_records;
+            if !parcel.is_empty() && (alone || !fits) {
+                break;
+            }
+            parcel.add(record, lane.unwrap_or(self.known_keys.len()), alone);
+            if alone {
+                break;
+            }
+        }
+        parcel
     }
 
     /// The producer keeps what it has, and goes on trying.
@@ -291,8 +319,15 @@ impl Writer {
         }
     }
 
-    fn has_room(&self, now: &Standing, size: usize) -> bool {
-        now.waiting < self.config.in_flight_messages.get() && now.waiting_bytes + size <= self.config.in_flight_bytes
+    /// Whether the window takes the parcel, and a request each of its keys with what is on its way.
+    fn has_room(&self, ledger: &Ledger, now: &Standing, parcel: &Parcel<'_>) -> bool {
+        let has_room = |(lane, more): (Lane, Load)| {
+            let there = ledger.waiting_in(lane);
+            there.records + more.records <= self.request.records && there.bytes + more.bytes <= self.request.bytes
+        };
+        now.waiting + parcel.len() <= self.config.in_flight_messages.get()
+            && now.waiting_bytes + parcel.bytes() <= self.config.in_flight_bytes
+            && parcel.lanes().all(has_room)
     }
 
     /// Waits for reports until `done`; each report may take `delivery_timeout`.
