@@ -66,6 +66,20 @@ pub(super) const DEFECTS: &[Defect] = &[
         test: feed("walks::an_empty_walk_after_a_signal_is_repeated_and_never_moves_the_cursor"),
     },
     Defect {
+        name: "after a quiet day whatever walk finds nothing moves the cursor",
+        file: "crates/core/src/feed/pace.rs",
+        right: "Trigger::Connect | Trigger::First => false,",
+        wrong: "Trigger::Connect | Trigger::First => true,",
+        test: feed("walks::after_a_quiet_day_the_newest_link_is_taken_only_by_a_walk_that_delta_had_its_time_for"),
+    },
+    Defect {
+        name: "what delta shows late of several changes waits for the safety walk",
+        file: "crates/core/src/feed/pace.rs",
+        right: "Trigger::Signal | Trigger::Connect => *lag = self.last_lag(),",
+        wrong: "Trigger::Signal | Trigger::Connect => return None,",
+        test: feed("walks::after_a_signal_the_drive_is_walked_until_a_walk_that_delta_had_a_minute_for_finds_nothing"),
+    },
+    Defect {
         name: "a signal during a walk is forgotten",
         file: "crates/core/src/feed/walk.rs",
         right: "self.again = Some(self.again.map_or(trigger, |again| again.min(trigger)));",

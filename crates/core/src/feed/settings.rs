@@ -79,7 +79,8 @@ pub struct Timing {
     /// A walk while a session is missing: 5 min.
     pub poll: Duration,
     /// After which waits a walk that found nothing after a signal is repeated: 2, 5, 15, 60 s. Delta lags behind the signal by up to
-    /// a minute (OneDrive/onedrive-api-docs#1402).
+    /// a minute (OneDrive/onedrive-api-docs#1402). A walk that found something, and the one after a (re)connect, is repeated after the
+    /// last of them: what changed together delta may show in parts, and nobody signals it again.
     pub lag_retries: Vec<Duration>,
     /// A full enumeration on a timer: off.
     pub resync_every: Option<Duration>,

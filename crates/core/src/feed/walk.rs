@@ -144,6 +144,8 @@ impl Walk {
 
     /// A session is open: what happened while there was none is found by a walk, not by a replay, which Graph does not offer.
     pub(super) fn due_on_connect(&mut self, now: Now) {
+        // Whatever walk this becomes one with, the last wait is still to come.
+        self.lag = self.lag.min(self.timing.last_lag());
         self.want(now, Trigger::Connect);
     }
 
@@ -326,8 +328,8 @@ impl Walk {
                     place.enumerated_at = now.wall;
                     self.schedule_resync(now, now.wall);
                 }
-                let quiet = now.wall.duration_since(place.moved_at)
-                    >= jiff::SignedDuration::try_from(self.timing.quiet).unwrap_or_default();
+                let quiet = self.timing.had_its_time(self.trigger, self.lag)
+                    && now.wall.duration_since(place.moved_at) >= self.timing.quiet;
                 let walked_to_the_end = !matches!(place.cursor, Cursor::At(_));
                 if self.reported || !events.is_empty() || quiet || walked_to_the_end {
                     place.cursor = Cursor::At(link.clone());
@@ -424,17 +426,10 @@ impl Walk {
         self.next = None;
         self.timing.backoff.reset();
         self.finished_at = Some(now.wall);
-        let lagging = !self.reported && self.trigger == Trigger::Signal;
-        self.due = Some(match self.timing.lag_retries.get(self.lag).filter(|_| lagging) {
-            Some(&wait) => {
-                self.lag += 1;
-                Due { at: now.mono + wait, trigger: Trigger::Signal }
-            }
-            None => {
-                self.lag = 0;
-                let wait = if self.connected { self.timing.safety_walk } else { self.timing.poll };
-                Due { at: now.mono + wait, trigger: Trigger::Timer }
-            }
+        let wait = if self.connected { self.timing.safety_walk } else { self.timing.poll };
+        self.due = Some(match self.timing.lag_wait(self.trigger, self.reported, &mut self.lag) {
+            Some(soon) if soon < wait => Due { at: now.mono + soon, trigger: Trigger::Signal },
+            _ => Due { at: now.mono + wait, trigger: Trigger::Timer },
         });
         if let Some(trigger) = self.again.take() {
             self.lag = 0;

@@ -146,6 +146,8 @@ impl Rig {
         let session = rig.connect(Some(Duration::from_secs(3600)));
         rig.pass(Duration::from_secs(1));
         rig.page(&[], delta(0));
+        rig.pass(Duration::from_secs(60));
+        rig.page(&[], delta(0));
         rig.pass(Duration::from_secs(1));
         assert!(rig.actions.is_empty(), "{:?}", rig.actions);
         (rig, session)

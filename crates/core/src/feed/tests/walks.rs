@@ -19,24 +19,72 @@ fn an_empty_walk_after_a_signal_is_repeated_and_never_moves_the_cursor() {
 }
 
 #[test]
+fn after_a_signal_the_drive_is_walked_until_a_walk_that_delta_had_a_minute_for_finds_nothing() {
+    let (mut rig, session) = Rig::running();
+    rig.signal(session);
+    // Two items changed, and delta shows one of them.
+    for (n, shown) in [(1, "a"), (2, "b")] {
+        rig.page(&[shown], delta(n));
+        let (batch, _) = rig.published().unwrap();
+        rig.ack(batch);
+        rig.pass(Duration::from_secs(60));
+    }
+    assert_eq!(rig.page(&[], delta(3)), PageFrom::Link(link(2)));
+    rig.pass(Duration::from_secs(600));
+    assert!(rig.fetch_page().is_none(), "the safety walk is next");
+}
+
+#[test]
+fn what_changed_without_a_session_is_looked_for_again_after_delta_had_a_minute_for_it() {
+    let (mut rig, session) = Rig::running();
+    rig.handle(Input::Ended { session, by: EndedBy::Server, silence: Duration::ZERO });
+    rig.pass(Duration::from_secs(5));
+    rig.connect(None);
+    rig.page(&[], delta(1)); // lags, and nobody signals what changed meanwhile
+    rig.pass(Duration::from_secs(60));
+    assert_eq!(rig.page(&[], delta(2)), PageFrom::Link(link(0)));
+    rig.pass(Duration::from_secs(600));
+    assert!(rig.fetch_page().is_none(), "the safety walk is next");
+}
+
+#[test]
 fn after_a_day_of_empty_walks_the_newest_link_is_taken() {
     let (mut rig, _) = Rig::running();
-    for hour in 1..=25u32 {
-        rig.pass(Duration::from_secs(3600));
+    for minute in 1..=25 * 60 {
+        rig.pass(Duration::from_secs(60));
         if rig.wants_endpoint() {
             rig.connect(None);
         }
         while rig.closed().is_some() {}
-        if let Some((gap, _)) = rig.published() {
-            rig.ack(gap);
-        }
         if rig.wants_page() {
-            rig.page(&[], delta(hour));
+            rig.page(&[], delta(minute));
         }
     }
     let place = rig.saved_place();
     assert!(place.cursor != Cursor::At(link(0)), "{place:?}");
     assert_eq!(place.sequence, 0);
+}
+
+/// What changed a moment ago is not shown yet, however long nothing changed before: whoever goes on from that answer can lose it.
+#[test]
+fn after_a_quiet_day_the_newest_link_is_taken_only_by_a_walk_that_delta_had_its_time_for() {
+    let (rig, _) = Rig::running();
+    let mut rig = rig.restart(Duration::from_secs(25 * 3600));
+    rig.page(&[], delta(1));
+    let session = rig.connect(None);
+    let (gap, _) = rig.published().unwrap();
+    rig.ack(gap);
+    rig.pass(Duration::from_secs(1));
+    rig.page(&[], delta(2));
+    rig.signal(session);
+    rig.pass(Duration::from_secs(1));
+    for wait in [2, 5, 15, 60] {
+        rig.page(&[], delta(3));
+        assert_eq!(rig.saved_place().cursor, Cursor::At(link(0)), "before {wait} s");
+        rig.pass(Duration::from_secs(wait));
+    }
+    assert_eq!(rig.page(&[], delta(4)), PageFrom::Link(link(0)));
+    assert_eq!(rig.saved_place().cursor, Cursor::At(link(4)));
 }
 
 #[test]
