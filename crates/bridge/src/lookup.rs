@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use drivetap_core::feed::{SubscriptionSettings, Timing, Urgency};
-use drivetap_core::{Drive, FeedId, Remedy};
+use drivetap_core::{Drive, FeedId, Remedy, Resource};
 use tokio::sync::mpsc;
 use tracing::warn;
 
@@ -14,8 +14,8 @@ pub(crate) enum Found {
     NotYet(String),
 }
 
-/// Finds the drive behind a subscription: from the store, else from Graph, for as long as it takes. The answer never changes, so it is
-/// kept.
+/// Finds the drive behind a subscription: from the store, else from Graph, for as long as it takes. The answer does not change, so it is
+/// kept. But for `me`, which is whoever has signed in: Graph is asked at each start, and what is kept stands in where it does not answer.
 ///
 /// Tells `news` after each attempt; its last word is [`Found::Feed`]. How long it waits is the feed's own back-off.
 pub(crate) async fn find(
@@ -57,12 +57,25 @@ pub(crate) async fn find(
 async fn attempt(subscription: &SubscriptionSettings, account: &Account, store: &dyn Store) -> Result<Drive, (String, Remedy)> {
     let resource = &subscription.resource;
     let unavailable = |error: crate::store::StoreError| (error.to_string(), Remedy::Retry { after: None });
-    if let Some(drive) = store.drive(&account.name, resource).await.map_err(unavailable)? {
-        return Ok(drive);
+    let kept = store.drive(&account.name, resource).await.map_err(unavailable)?;
+    if let Some(drive) = kept.as_ref().filter(|_| *resource != Resource::Me) {
+        return Ok(drive.clone());
     }
     // Without it there is no endpoint, and no signal is heard.
     account.gate.pass(Urgency::Endpoint).await;
-    let drive = account.heard(account.graph.drive(resource).await).map_err(|failure| (failure.code, failure.remedy))?;
+    let drive = match (account.heard(account.graph.drive(resource).await), kept) {
+        (Ok(drive), Some(kept)) if drive.id == kept.id => return Ok(kept),
+        (Ok(drive), None) => drive,
+        (Ok(drive), Some(kept)) => {
+            warn!(account = %account.name, was = %kept.id, is = %drive.id, "somebody else has signed in: the account's drive is another one");
+            drive
+        }
+        (Err(failure), Some(kept)) => {
+            warn!(account = %account.name, reason = %failure, "Graph does not say which drive is the account's: it is taken for the same");
+            return Ok(kept);
+        }
+        (Err(failure), None) => return Err((failure.code, failure.remedy)),
+    };
     store.keep_drive(&account.name, resource, &drive).await.map_err(unavailable)?;
     Ok(drive)
 }

@@ -9,6 +9,35 @@ use super::*;
 use crate::store::{Epoch, StoreError};
 
 #[tokio::test(start_paused = true)]
+async fn an_account_that_somebody_else_signs_in_to_walks_their_drive_and_not_the_kept_one() {
+    let me = |builder: PipelineBuilder| builder.subscription(AccountName::default(), watch("me"));
+    let mut world = World::new();
+    let _peer = world.connect().await;
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    world.stop().await;
+    let (graph, store) = (world.graph.clone(), Arc::clone(&world.store));
+    let theirs = graph.mount(&Resource::Me, "b!theirs", DriveType::Business);
+    let mut world = World::start(graph.clone(), theirs.clone(), Arc::clone(&store), me);
+    let peer = world.connect().await;
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    world.change("a");
+    peer.notify(&tap());
+    world.changed(1).await;
+    assert!(world.changes()[0].source().contains("b!theirs"), "{}", world.changes()[0].to_json());
+    world.stop().await;
+
+    // Who cannot be asked is taken for who it was.
+    graph.fail_drive(Failure { remedy: Remedy::Retry { after: None }, code: "HTTP 503".to_owned() });
+    let mut world = World::start(graph, theirs, store, me);
+    let peer = world.connect().await;
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    world.change("b");
+    peer.notify(&tap());
+    world.changed(1).await;
+    world.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn shutdown_is_seen_while_a_feed_is_joined() {
     let graph = MemoryGraph::new();
     let drive = graph.mount(&Resource::Me, "b!x", DriveType::Business);
