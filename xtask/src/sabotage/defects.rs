@@ -68,7 +68,7 @@ pub(super) const DEFECTS: &[Defect] = &[
     Defect {
         name: "after a quiet day whatever walk finds nothing moves the cursor",
         file: "crates/core/src/feed/pace.rs",
-        right: "Trigger::Connect | Trigger::First => false,",
+        right: "Trigger::Connect | Trigger::First => self.lag_retries.is_empty(),",
         wrong: "Trigger::Connect | Trigger::First => true,",
         test: feed("walks::after_a_quiet_day_the_newest_link_is_taken_only_by_a_walk_that_delta_had_its_time_for"),
     },

@@ -68,7 +68,8 @@ impl Pace {
         match trigger {
             Trigger::Timer => true,
             Trigger::Signal => lag >= self.lag_retries.len(),
-            Trigger::Connect | Trigger::First => false,
+            // Nobody who repeats no walk waits for delta.
+            Trigger::Connect | Trigger::First => self.lag_retries.is_empty(),
         }
     }
 

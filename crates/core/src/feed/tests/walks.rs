@@ -87,6 +87,32 @@ fn after_a_quiet_day_the_newest_link_is_taken_only_by_a_walk_that_delta_had_its_
     assert_eq!(rig.saved_place().cursor, Cursor::At(link(4)));
 }
 
+/// Renewals come more often than the safety walk, so without a repetition theirs are all the walks that there are.
+#[test]
+fn without_repetitions_a_renewals_walk_takes_the_newest_link_of_a_quiet_drive() {
+    let mut settings = settings(vec![subscription(BOTH, Start::Latest)]);
+    settings.timing.lag_retries.clear();
+    let mut rig = Rig::new();
+    rig.page(&[], delta(0));
+    rig.feed = Feed::new(settings, rig.saved.clone(), rig.now, 7);
+    rig.actions.clear();
+    rig.run();
+    for minute in 1..=25 * 60 {
+        if rig.wants_endpoint() {
+            rig.connect(None);
+        }
+        if let Some((gap, _)) = rig.published() {
+            rig.ack(gap);
+        }
+        while rig.closed().is_some() {}
+        if rig.wants_page() {
+            rig.page(&[], delta(minute));
+        }
+        rig.pass(Duration::from_secs(60));
+    }
+    assert!(rig.saved_place().cursor != Cursor::At(link(0)), "{:?}", rig.saved_place());
+}
+
 #[test]
 fn a_drive_that_nobody_signals_is_walked_all_the_same() {
     let (mut rig, _) = Rig::running();
