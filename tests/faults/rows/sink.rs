@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use drivetap_tests::{KafkaCluster, Listener, Network, Proxy};
-use tokio::time::sleep;
 
 use super::{Row, Sinks, row, strikes};
 use crate::process::Reader;
