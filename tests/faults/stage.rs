@@ -299,6 +299,7 @@ impl Stage {
             let counts = last.ended.counts(&format!("sink {}", sink.kind)).unwrap_or_default();
             let count = |name: &str| counts.get(name).copied().unwrap_or_default();
             assert_eq!(count("dead_lettered"), 0, "{}", sink.kind);
+            assert_eq!(sink.consumer.skipped(), 0, "{}: numbers of the sequence that nothing tells of", sink.kind);
             if !sink.live {
                 assert_eq!(count("abandoned"), 0, "{}", sink.kind);
             }

@@ -46,6 +46,8 @@ struct Folded {
     items: BTreeMap<String, Applied>,
     /// The items that an enumeration has shown so far, while one is under way.
     enumerated: Option<BTreeSet<String>>,
+    /// The numbers of the sequence that an event has, or that a gap says are lost.
+    told: BTreeSet<u64>,
 }
 
 #[derive(Debug)]
@@ -71,6 +73,11 @@ impl Consumer {
         self.repeats += usize::from(!self.ids.insert(text("id")));
         self.recorded = text("recordedtime");
         let data = &event["data"];
+        let number = |value: &Value| value.as_str()?.parse::<u64>().ok();
+        let ends = if text("type") == GAP { [&data["from_sequence"], &data["to_sequence"]] } else { [&event["sequence"]; 2] };
+        if let [Some(from), Some(to)] = ends.map(number) {
+            self.feeds.entry((text("account"), text("partitionkey"))).or_default().told.extend(from..=to);
+        }
         match text("type").as_str() {
             CHANGE => {
                 self.changes += 1;
@@ -90,6 +97,12 @@ impl Consumer {
     pub fn state(&self, feed: &Feed) -> State {
         let items = self.feeds.get(feed).into_iter().flat_map(|folded| &folded.items);
         items.filter_map(|(subject, applied)| Some((subject.clone(), applied.item.clone()?))).collect()
+    }
+
+    /// How many numbers were skipped: no event has them, and no gap says that they are lost.
+    pub fn skipped(&self) -> u64 {
+        let skipped = |told: &BTreeSet<u64>| told.last().map_or(0, |last| last + 1) - u64::try_from(told.len()).unwrap();
+        self.feeds.values().map(|folded| skipped(&folded.told)).sum()
     }
 
     /// An enumeration has begun and not ended.
@@ -176,6 +189,24 @@ mod tests {
         let events = [change("1", "a", Some(1)), change("2", "a", Some(2)), change("2", "a", Some(2))];
         let consumer = check(&events, &[("a", 2)]);
         assert_eq!((consumer.changes, consumer.repeats), (3, 1));
+    }
+
+    #[test]
+    fn a_number_that_neither_an_event_nor_a_gap_tells_of_is_skipped() {
+        let mut consumer = Consumer::default();
+        let numbered = |id: &str, sequence: u64| {
+            let mut event = change(id, "a", Some(1));
+            event["sequence"] = format!("{sequence:020}").into();
+            event
+        };
+        for sequence in [0, 1, 0, 1, 2, 9] {
+            consumer.take(&numbered(&sequence.to_string(), sequence));
+        }
+        assert_eq!(consumer.skipped(), 6);
+        let lost =
+            json!({ "reason": "sink_overflow", "from_sequence": "00000000000000000004", "to_sequence": "00000000000000000008" });
+        consumer.take(&json!({ "type": super::GAP, "id": "g", "account": "default", "partitionkey": "d", "data": lost }));
+        assert_eq!((consumer.skipped(), consumer.overflows), (1, 1));
     }
 
     #[test]
