@@ -1,10 +1,12 @@
 //! Delta: tokens, pages, and everything that is odd about them.
 
+use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::{
-    model::{Drive, Item},
+    model::{Drive, DriveKind, Item},
     switches::{Ancestors, Switches, Tombstones},
+    text,
 };
 
 /// Where a delta request continues. Its text is opaque to clients and holds `%3B`, as Graph's do: a client that decodes
@@ -78,6 +80,19 @@ impl Token {
         let token = Self { epoch: u32::try_from(epoch).ok()?, since, blind, page };
         // One spelling only: `0A` for `a` would be somebody's own making.
         (token.text() == raw).then_some(token)
+    }
+
+    /// A time in place of a token, percent-encoded as it stands in a URL: what changed since then. Business and SharePoint only
+    /// (driveItem: delta, "Query parameters").
+    pub(crate) fn of_a_time(drive: &Drive, raw: &str) -> Option<Self> {
+        if drive.kind == DriveKind::Personal {
+            return None;
+        }
+        let time: Timestamp = text::percent_decode(raw)?.parse().ok()?;
+        let before = drive.changes(0, drive.head()).take_while(|item| item.modified < time).last();
+        // 0 is an enumeration, which knows no tombstones.
+        let since = before.map_or(1, |item| item.sequence).max(drive.forgotten());
+        Some(Self { epoch: drive.epoch, since, blind: 0, page: None })
     }
 
     pub(crate) fn text(self) -> String {

@@ -19,6 +19,8 @@ pub enum Route {
     Drive,
     /// `…/root/delta`
     Delta,
+    /// `/me/drives`, `/me/memberOf`, `/sites` and a site's `/lists`
+    Browse,
     /// `/oauth2/v2.0/token` and `/devicecode`
     Token,
     /// `/oauth2/v2.0/authorize`

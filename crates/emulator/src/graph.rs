@@ -15,6 +15,7 @@ use uuid::Uuid;
 
 use crate::{
     accounts::Account,
+    browse::Browse,
     delta::{self, Link, Query, Start, Token},
     emulator::Service,
     endpoint,
@@ -46,7 +47,7 @@ pub(crate) struct Reply {
 
 /// A refusal in Graph's words.
 #[derive(Debug)]
-struct Refusal {
+pub(crate) struct Refusal {
     status: u16,
     code: String,
     inner_code: Option<String>,
@@ -63,9 +64,11 @@ pub(crate) async fn serve(
     let (parts, body) = request.into_parts();
     let path = parts.uri.path();
     let login = Login::of(path);
+    let browse = Browse::of(path);
     let asked = path.strip_prefix("/v1.0").map_or_else(|| Err(path.to_owned()), resource::parse);
     let route = match login {
         Some(login) => login.route(),
+        None if browse.is_some() => Some(Route::Browse),
         None => asked.as_ref().ok().map(|asked| asked.route),
     };
 
@@ -79,6 +82,7 @@ pub(crate) async fn serve(
         (None, Some(login)) => login::answer(&service, login, &parts, body, refusal).await,
         (None, None) => service.with(|world| {
             match &asked {
+                _ if browse.is_some() => collection(world, &service.origin, &parts, browse.as_ref()),
                 Ok(asked) => truth(world, &service, &parts, asked),
                 Err(segment) => Err(Refusal::new(400, "BadRequest", &format!("Resource not found for the segment '{segment}'."))),
             }
@@ -166,6 +170,13 @@ fn truth(world: &mut World, service: &Service, parts: &Parts, asked: &Asked<'_>)
     }
 }
 
+/// A page of a collection.
+fn collection(world: &World, origin: &str, parts: &Parts, browse: Option<&Browse>) -> Result<Reply, Refusal> {
+    let account = account(world, &parts.headers)?;
+    let known = browse.ok_or_else(|| Refusal::new(404, "itemNotFound", "The resource could not be found."))?;
+    Ok(Reply::json(200, &known.answer(world, origin, &account, parts.uri.query().unwrap_or_default())?))
+}
+
 fn account(world: &World, headers: &HeaderMap) -> Result<Account, Refusal> {
     let refused = |message: &str| {
         let mut refusal = Refusal::new(401, "InvalidAuthenticationToken", message);
@@ -195,7 +206,7 @@ fn open_endpoint(world: &mut World, origin: &str, parts: &Parts, account: &Accou
     Ok(Reply::text(200, endpoint::answer(origin, &token, &endpoint, bare)))
 }
 
-fn show_drive(world: &World, drive: &Drive, query: &str) -> Result<Value, Refusal> {
+pub(crate) fn show_drive(world: &World, drive: &Drive, query: &str) -> Result<Value, Refusal> {
     let root = drive.item(&drive.root);
     let owner = json!({ "user": { "email": drive.owner.email, "id": drive.owner.id, "displayName": drive.owner.name } });
     let full = json!({
@@ -266,7 +277,7 @@ fn show_delta(world: &World, origin: &str, parts: &Parts, asked: &Asked<'_>, dri
         Some(BROKEN) => return Err(Refusal::new(500, "generalException", "An unspecified error has occurred.")),
         Some(raw) => {
             let refused = || Refusal::new(400, "invalidRequest", "The provided token is not valid.");
-            Start::From(Token::parse(raw).ok_or_else(refused)?)
+            Start::From(Token::parse(raw).or_else(|| Token::of_a_time(drive, raw)).ok_or_else(refused)?)
         }
     };
     let top = match text::field(query, "$top") {
@@ -371,7 +382,7 @@ impl Reply {
 }
 
 impl Refusal {
-    fn new(status: u16, code: &str, message: &str) -> Self {
+    pub(crate) fn new(status: u16, code: &str, message: &str) -> Self {
         Self { status, code: code.to_owned(), inner_code: None, message: message.to_owned(), headers: Vec::new() }
     }
 

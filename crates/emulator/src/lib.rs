@@ -1,7 +1,7 @@
 //! Microsoft Graph and its socket.io service on loopback, for tests, demos and desks without a tenant.
 //!
-//! It answers what a client of the socketIo endpoint meets: the five endpoint paths, the drive behind each, delta with
-//! pages and deletions, the identity platform's sign-in (device code, authorisation code with PKCE, refresh), and the socket.io service at the `notificationUrl`
+//! It answers what a client of the socketIo endpoint meets: the five endpoint paths, the drive behind each, the collections in which
+//! drives are found (`/me/drives`, `/me/memberOf`, `/sites?search=`, `/sites/{id}/lists`), delta with pages, deletions and times as tokens, the identity platform's sign-in (device code, authorisation code with PKCE, refresh), and the socket.io service at the `notificationUrl`
 //! (websocket only, Engine.IO 4, namespace `/notifications`). Bodies and frames are the captured ones, filled in; what
 //! nobody outside Microsoft knows is a [switch](Switches), what goes wrong is a [fault](Fault).
 //!
@@ -59,6 +59,7 @@
 
 mod accounts;
 mod animate;
+mod browse;
 mod control;
 mod delta;
 mod drive;

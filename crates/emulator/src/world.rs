@@ -126,6 +126,24 @@ impl World {
         self.drives.values()
     }
 
+    /// The groups and their drives, in the order of their ids.
+    pub(crate) fn groups(&self) -> impl Iterator<Item = (&str, &Drive)> {
+        let bound: BTreeMap<_, _> = self.groups.iter().collect();
+        bound.into_iter().filter_map(|(group, drive)| Some((group.as_str(), self.drives.get(drive)?)))
+    }
+
+    /// The lists with their site and drive, in the order of their ids.
+    pub(crate) fn lists(&self) -> impl Iterator<Item = (&str, &str, &Drive)> {
+        let bound: BTreeMap<_, _> = self.lists.iter().collect();
+        bound.into_iter().filter_map(|((site, list), drive)| Some((site.as_str(), list.as_str(), self.drives.get(drive)?)))
+    }
+
+    /// Whether the drive is a group's or a list's.
+    pub(crate) fn is_bound(&self, drive: &str) -> bool {
+        let drive = comparable(drive);
+        self.groups.values().chain(self.lists.values()).any(|bound| *bound == drive)
+    }
+
     pub(crate) fn drive(&self, id: &str) -> Option<&Drive> {
         self.drives.get(&comparable(id))
     }

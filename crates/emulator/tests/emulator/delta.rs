@@ -329,3 +329,20 @@ async fn a_snapshot_is_what_an_enumeration_shows_and_links_begin_with_what_stand
     };
     assert_eq!(named(&drive.snapshot()), named(page["value"].as_array().unwrap()));
 }
+
+#[tokio::test]
+async fn a_time_in_place_of_a_token_shows_what_changed_since_deletions_too_and_no_personal_drive_takes_one() {
+    let (emulator, drive) = started(Limits::default()).await;
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    let then = jiff::Timestamp::now().to_string().replace(':', "%3A");
+    let created = drive.create("/", "After.txt").unwrap();
+    let deleted = drive.delete("/Notes.md").unwrap();
+    let (items, _, link) = walk(&format!("{}?token={then}", delta_url(&emulator))).await;
+    assert_eq!(ids(&items), [created.as_str(), deleted.as_str()]);
+    assert!(items[1]["deleted"].is_object());
+    let (rest, _, _) = walk(&link).await;
+    assert!(rest.is_empty(), "the link goes on behind them: {rest:#?}");
+
+    let personal = format!("{}/drives/{PERSONAL_DRIVE}/root/delta?token={then}", emulator.base_url());
+    assert_eq!(get(&personal).await.status, 400);
+}

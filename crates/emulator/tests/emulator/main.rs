@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "integration tests: what fails here fails the test")]
 
+mod browse;
 mod control;
 mod delta;
 mod graph;
