@@ -2,15 +2,18 @@ use std::ffi::OsString;
 use std::io::{self, Write as _};
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::time::Duration;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use drivetap_bridge::core::{AccountName, Resource};
 use drivetap_bridge::graph::{BaseUrl, Cloud};
+use jiff::Timestamp;
 
 use crate::config::{self, OutputFormat};
 use crate::escape;
+use crate::everyday::{self, Discover, Trigger};
 use crate::exit::Kind;
 use crate::sink_url::SinkUrl;
 
@@ -53,6 +56,12 @@ pub enum Command {
     /// Play Microsoft Graph and its socket.io service on a loopback address, until SIGTERM or SIGINT
     #[command(after_help = "Example:\n  drivetap emulator --rate 2")]
     Emulator(EmulatorArgs),
+    /// Make changes in the drives of a running emulator
+    #[command(after_help = everyday::TRIGGER_EXAMPLES)]
+    Trigger(Trigger),
+    /// List what the account can see as resources ready to paste: drives, groups, libraries of sites
+    #[command(after_help = everyday::DISCOVER_EXAMPLES)]
+    Discover(Box<Discover>),
     /// Print the path of Graph's socketIo endpoint for a resource, and nothing else
     #[command(after_help = "Example:\n  drivetap path site:contoso.sharepoint.com,1f2e,3d4c/list:Documents")]
     Path {
@@ -94,6 +103,7 @@ Examples:
   drivetap listen me
   drivetap listen me group:02bd9fd6 --format json | jq .data
   drivetap listen drive:b!abc --token-file token.txt --sink 'redis://127.0.0.1?channel=drive-events'
+  drivetap listen me --type change --since 2h --for 60s
   drivetap listen me -c drivetap.toml --account work";
 
 /// `listen`.
@@ -114,9 +124,56 @@ pub struct Listen {
     /// How a line on standard output looks; text on a terminal, JSON elsewhere
     #[arg(long)]
     pub format: Option<OutputFormat>,
+    /// What is shown, both unless told otherwise; gaps come with signals, resyncs with changes
+    #[arg(long = "type", value_name = "TYPE", value_delimiter = ',', default_values = ["change", "signal"], hide_default_value = true)]
+    pub types: Vec<EventKind>,
+    /// Begin with what changed since then: 2h, or 2026-05-28T20:00:00Z
+    #[arg(long, value_name = "DURATION|TIME")]
+    pub since: Option<Since>,
+    /// End by itself after this long
+    #[arg(long = "for", value_name = "DURATION", value_parser = duration)]
+    pub lasts: Option<Duration>,
     /// How Graph is reached.
     #[command(flatten)]
     pub connection: Connection,
+}
+
+/// `--type`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum EventKind {
+    /// What delta reports, item by item
+    Change,
+    /// The notifications themselves
+    Signal,
+}
+
+/// `--since`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Since {
+    /// So long ago.
+    Ago(Duration),
+    /// At this time.
+    At(Timestamp),
+}
+
+impl Since {
+    /// The moment itself; the beginning of time where it would lie before.
+    #[must_use]
+    pub fn before(self, now: Timestamp) -> Timestamp {
+        match self {
+            Self::At(time) => time,
+            Self::Ago(duration) => now.checked_sub(duration).unwrap_or(Timestamp::UNIX_EPOCH),
+        }
+    }
+}
+
+impl FromStr for Since {
+    type Err = String;
+
+    fn from_str(written: &str) -> Result<Self, Self::Err> {
+        let time = || written.parse().map(Self::At).map_err(|_| "write 2h, 30m, or a time like 2026-05-28T20:00:00Z".to_owned());
+        duration(written).map(Self::Ago).or_else(|_| time())
+    }
 }
 
 /// How Graph is reached: by flags, or as a configuration says.
@@ -228,7 +285,7 @@ impl Cli {
     }
 }
 
-fn duration(text: &str) -> Result<Duration, String> {
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     match config::duration(text) {
         Some(duration) if duration.is_zero() => Err("it must be above zero".to_owned()),
         Some(duration) => Ok(duration),
@@ -273,6 +330,10 @@ mod tests {
         check("listen me -c a.toml --token-env T", false);
         check("listen me --token-env T --token-file t", false);
         check("listen me --sink ftp://x", false);
+        check("listen me --type change --since 2h --for 60s", true);
+        check("listen me --type signal,change --since 2026-05-28T20:00:00Z", true);
+        check("listen me --type gap", false);
+        check("listen me --since yesterday", false);
         check("listen notes", false);
         check("verify -c a.toml --sink bus", true);
         check("verify -c a.toml --events - --json --recheck-after 5s", true);

@@ -24,6 +24,7 @@ mod cli;
 pub mod config;
 mod env;
 mod escape;
+mod everyday;
 mod exit;
 pub mod logs;
 mod metrics;

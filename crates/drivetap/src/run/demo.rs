@@ -1,3 +1,4 @@
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -71,12 +72,13 @@ impl Demonstration {
 pub(super) async fn emulator(args: EmulatorArgs) -> Result<(), Failure> {
     let signals = Signals::watch()?;
     let emulator = start(EmulatorConfig { listen: args.listen, ..EmulatorConfig::default() }).await?;
-    let (base_url, origin) = (emulator.base_url(), emulator.origin());
+    let (base_url, address) = (emulator.base_url(), emulator.address());
+    let at = if address == SocketAddr::from(([127, 0, 0, 1], 4010)) { String::new() } else { format!(" --emulator {address}") };
     say(&format!(
         "Microsoft Graph is played at {base_url}; any token is taken. In another terminal:\n  \
          DRIVETAP_TOKEN=any drivetap listen me --base-url {base_url}\n\
          Changes are made by hand, or with --rate:\n  \
-         curl -H 'Content-Type: application/json' -d '{{\"op\":\"create\",\"name\":\"Hello.docx\"}}' '{origin}/control/drives/{ME_DRIVE}'"
+         drivetap trigger create /Hello.docx{at}"
     ));
     tokio::select! {
         () = emulator.animate(Animation { rate: args.rate, ..Animation::default() }) => {}

@@ -3,12 +3,18 @@
 mod connect;
 #[cfg(feature = "demo")]
 mod demo;
+#[cfg(feature = "reqwest")]
+mod discover;
 mod events_source;
 mod listen;
 mod look_up;
+mod ready;
 mod service;
 mod sign_in;
+#[cfg(feature = "demo")]
+mod trigger;
 mod verify;
+mod whose;
 
 use std::io::{self, IsTerminal as _, Write as _};
 use std::time::Duration;
@@ -64,6 +70,10 @@ enum Work {
     Demo(Box<demo::Demonstration>),
     #[cfg(feature = "demo")]
     Emulator(crate::cli::EmulatorArgs),
+    #[cfg(feature = "demo")]
+    Trigger(crate::everyday::Trigger),
+    #[cfg(feature = "reqwest")]
+    Discover(Box<discover::Discovery>),
 }
 
 /// Reads what the command names, so that a mistake is said before anything starts.
@@ -92,8 +102,16 @@ pub fn prepare(command: Command, env: &Env, streams: Streams) -> Result<Prepared
         Command::Demo(args) => (Work::Demo(Box::new(demo::Demonstration::new(args, streams))), quiet),
         #[cfg(feature = "demo")]
         Command::Emulator(args) => (Work::Emulator(args), quiet),
+        #[cfg(feature = "demo")]
+        Command::Trigger(args) => (Work::Trigger(args), quiet),
+        #[cfg(feature = "reqwest")]
+        Command::Discover(args) => (Work::Discover(Box::new(discover::Discovery::new(*args, env)?)), quiet),
+        #[cfg(not(feature = "reqwest"))]
+        Command::Discover(_) => return Err(Failure::not_compiled_in("Graph over HTTPS", "reqwest")),
         #[cfg(not(feature = "demo"))]
-        Command::Demo(_) | Command::Emulator(_) => return Err(Failure::not_compiled_in("the emulator", "demo")),
+        Command::Demo(_) | Command::Emulator(_) | Command::Trigger(_) => {
+            return Err(Failure::not_compiled_in("the emulator", "demo"));
+        }
     };
     Ok(Prepared { work, log })
 }
@@ -120,6 +138,10 @@ impl Prepared {
             Work::Demo(demonstration) => demonstration.run().await?,
             #[cfg(feature = "demo")]
             Work::Emulator(args) => demo::emulator(args).await?,
+            #[cfg(feature = "demo")]
+            Work::Trigger(args) => trigger::trigger(args).await?,
+            #[cfg(feature = "reqwest")]
+            Work::Discover(discovery) => discovery.run().await?,
         }
         Ok(())
     }

@@ -1,15 +1,21 @@
+mod since;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use drivetap_bridge::core::feed::{Emit, Start, SubscriptionSettings};
-use drivetap_bridge::core::{AccountName, Resource};
+use drivetap_bridge::core::{Drive, Resource};
 use drivetap_bridge::sink::NotReady;
 use drivetap_bridge::{Handle, MemoryStore, Report, Role, SinkSettings};
+use jiff::Timestamp;
 
+use self::since::{Since, knows_times};
 use super::connect::connect;
 use super::look_up::look_up;
+use super::ready::Spinner;
+use super::whose::whose;
 use super::{say_drained, until_closed};
-use crate::cli::Listen;
+use crate::cli::{EventKind, Listen};
 use crate::config::{Config, OutputFormat, SinkConfig, SinkKind, Subscription};
 use crate::env::Env;
 use crate::exit::Failure;
@@ -24,46 +30,75 @@ pub(super) struct Listening {
     config: Config,
     env: Env,
     streams: Streams,
+    since: Option<Timestamp>,
+    lasts: Option<Duration>,
 }
 
 impl Listening {
     pub(super) fn new(args: Listen, env: &Env, streams: Streams) -> Result<Self, Failure> {
-        let Listen { resources, sink, format, connection } = args;
+        let Listen { resources, sink, format, types, since, lasts, connection } = args;
         if let Some(twice) = resources.iter().enumerate().find(|(n, resource)| resources[..*n].contains(resource)) {
             return Err(Failure::usage(format_args!("{} is there twice", twice.1)));
+        }
+        let emit = Emit { signals: types.contains(&EventKind::Signal), changes: types.contains(&EventKind::Change) };
+        if since.is_some() && !emit.changes {
+            return Err(Failure::usage("--since is for changes, which --type leaves out: nobody keeps signals"));
         }
         let sinks = vec![sink_of(sink, format, streams)?];
         let mut config = connect(connection, env)?;
         let account = config.accounts.first().map(|account| account.name.clone()).unwrap_or_default();
-        config.subscriptions = resources.into_iter().map(|resource| everything(resource, account.clone())).collect();
+        let start = if since.is_some() { Start::Beginning } else { Start::Latest };
+        let subscription =
+            |resource| Subscription { account: account.clone(), settings: SubscriptionSettings { resource, emit, start } };
+        config.subscriptions = resources.into_iter().map(subscription).collect();
         config.sinks = sinks;
-        Ok(Self { config, env: env.clone(), streams })
+        let since = since.map(|since| since.before(Timestamp::now()));
+        Ok(Self { config, env: env.clone(), streams, since, lasts })
     }
 
     pub(super) async fn run(self) -> Result<(), Failure> {
-        let Self { mut config, env, streams } = self;
+        let Self { mut config, env, streams, since, lasts } = self;
         let signals = Signals::watch()?;
         let sinks = std::mem::take(&mut config.sinks);
         let mut parts = Parts::new(&config, sinks, &env, streams)?;
         if parts.has_closed_stdout() {
             return Ok(());
         }
-        tokio::select! {
-            checked = check(&config, &mut parts) => checked?,
+        let spinner = Spinner::new("asking Graph");
+        let watched = tokio::select! {
+            checked = check(&config, &mut parts, &env, &spinner) => checked?,
             () = signals.asked() => {
+                drop(spinner);
                 say_drained(&Report::default(), "");
                 return Ok(());
             }
+        };
+        if let Some(since) = since {
+            begin_at(since, &watched, &config, &mut parts, &spinner);
         }
+        spinner.waits_for("opening the socket");
+
         let stdout = parts.stdout.take();
         let pipeline = parts.pipeline(&config, Arc::new(MemoryStore::default()))?;
         let handle = pipeline.handle();
-        let run = until_closed(pipeline, signals.asked(), config.deadline, stdout, &config.accounts);
+        let over = async {
+            tokio::select! {
+                () = signals.asked() => {}
+                () = after(lasts) => {}
+            }
+        };
+        let run = until_closed(pipeline, over, config.deadline, stdout, &config.accounts);
         tokio::pin!(run);
         let ended = tokio::select! {
-            ended = &mut run => ended,
+            ended = &mut run => {
+                drop(spinner);
+                ended
+            }
             () = ready(&handle) => {
-                say("listening; Ctrl-C ends it");
+                drop(spinner);
+                let names: Vec<_> = watched.iter().map(|watched| format!("{} ({})", watched.resource, watched.words)).collect();
+                let by_itself = lasts.map_or_else(String::new, |lasts| format!(" Ends by itself {lasts:?} after its start."));
+                say(&format!("Ready. Watching {}. Ctrl-C ends.{by_itself}", names.join(", ")));
                 run.await
             }
         };
@@ -74,8 +109,16 @@ impl Listening {
     }
 }
 
+/// A resource, with the drive that it turned out to be.
+struct Watched {
+    resource: Resource,
+    drive: Drive,
+    words: String,
+}
+
 /// Graph knows each resource and the sink is there, before anything is promised.
-async fn check(config: &Config, parts: &mut Parts) -> Result<(), Failure> {
+async fn check(config: &Config, parts: &mut Parts, env: &Env, spinner: &Spinner) -> Result<Vec<Watched>, Failure> {
+    let mut watched = Vec::new();
     for subscription in &config.subscriptions {
         let Some((_, graph, _)) = parts.graphs.iter().find(|(name, ..)| *name == subscription.account) else {
             continue;
@@ -83,17 +126,42 @@ async fn check(config: &Config, parts: &mut Parts) -> Result<(), Failure> {
         let Some(account) = config.accounts.iter().find(|account| account.name == subscription.account) else {
             continue;
         };
-        let resource = &subscription.settings.resource;
-        let drive = look_up(resource, graph.as_ref(), config, account).await?;
-        say(&format!("{resource} is the {} drive {}", drive.drive_type, drive.id));
+        let resource = subscription.settings.resource.clone();
+        let drive = look_up(&resource, graph.as_ref(), config, account).await?;
+        let words = whose(&resource, &drive, config, account, env).await;
+        spinner.say(&format!("{resource} is the {} drive {}", drive.drive_type, drive.id));
+        watched.push(Watched { resource, drive, words });
     }
     for (settings, sink) in &mut parts.sinks {
+        spinner.waits_for(&format!("connecting to the sink {}", settings.name));
         sink.connect().await.map_err(|error| match error {
             NotReady::Later(reason) => Failure::unavailable(format_args!("sink {}: {reason}", settings.name)),
             NotReady::Never(reason) => Failure::config(format_args!("sink {}: {reason}", settings.name)),
         })?;
     }
-    Ok(())
+    Ok(watched)
+}
+
+/// `--since`: the first walk of each drive shows what changed from then on.
+fn begin_at(since: Timestamp, watched: &[Watched], config: &Config, parts: &mut Parts, spinner: &Spinner) {
+    for Watched { resource, drive, .. } in watched.iter().filter(|watched| !knows_times(&watched.drive.drive_type)) {
+        spinner.say(&format!(
+            "{resource}: delta takes no time on a {} drive. What was modified since then is found by an enumeration, and what was \
+             deleted before now is unknown.",
+            drive.drive_type
+        ));
+    }
+    for (_, graph, _) in &mut parts.graphs {
+        let drives = watched.iter().map(|watched| &watched.drive);
+        *graph = Arc::new(Since::new(Arc::clone(graph), &config.graph.base_url, since, drives));
+    }
+}
+
+async fn after(lasts: Option<Duration>) {
+    match lasts {
+        Some(lasts) => tokio::time::sleep(lasts).await,
+        None => std::future::pending().await,
+    }
 }
 
 /// Waits until every subscription has its session.
@@ -109,11 +177,6 @@ async fn ready(handle: &Handle) {
             return;
         }
     }
-}
-
-fn everything(resource: Resource, account: AccountName) -> Subscription {
-    let settings = SubscriptionSettings { resource, emit: Emit { signals: true, changes: true }, start: Start::Latest };
-    Subscription { account, settings }
 }
 
 fn sink_of(sink: SinkUrl, format: Option<OutputFormat>, streams: Streams) -> Result<SinkConfig, Failure> {
