@@ -198,9 +198,13 @@ impl Event {
         nonce: u128,
         recorded: Timestamp,
     ) -> Self {
-        let mut fields = notification.fields().clone();
-        // These two are said by drivetap; nobody else says them in its place.
-        fields.retain(|name, _| !matches!(name.as_str(), MERGED | TRUNCATED));
+        let data = if notification.names_ours() {
+            let mut fields = notification.fields().clone();
+            fields.retain(|name, _| !Notification::OURS.contains(&name.as_str()));
+            raw(&Value::Object(fields))
+        } else {
+            notification.json().into()
+        };
         Self {
             id: id_of(&[b"signal", origin.feed.key().as_bytes(), &nonce.to_be_bytes()]),
             event_type: EventType::Signal,
@@ -210,7 +214,7 @@ impl Event {
             time: recorded,
             recorded,
             sequence: None,
-            data: raw(&Value::Object(fields)),
+            data,
         }
     }
 
@@ -375,8 +379,8 @@ impl Event {
 }
 
 // What drivetap adds to `data`, beside Graph's fields.
-const MERGED: &str = "merged";
-const TRUNCATED: &str = "truncated";
+const MERGED: &str = Notification::OURS[0];
+const TRUNCATED: &str = Notification::OURS[1];
 
 /// The four types of event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]

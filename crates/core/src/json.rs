@@ -31,7 +31,12 @@ impl<'a> Node<'a> {
 
     /// Reads one value.
     pub(crate) fn read<D: Deserializer<'a>>(deserializer: D) -> Result<Self, D::Error> {
-        Reader { left: &Cell::new(Self::MOST) }.deserialize(deserializer)
+        Self::read_within(deserializer, Self::MOST)
+    }
+
+    /// Reads one value that holds no more than `most` others.
+    pub(crate) fn read_within<D: Deserializer<'a>>(deserializer: D, most: u32) -> Result<Self, D::Error> {
+        Reader { left: &Cell::new(most) }.deserialize(deserializer)
     }
 
     pub(crate) fn as_text(&self) -> Option<&str> {

@@ -1,11 +1,28 @@
+use std::borrow::Cow;
+use std::cmp::Ordering;
+use std::fmt;
+use std::sync::OnceLock;
+
 use jiff::Timestamp;
+use serde::Deserialize;
+use serde::de::{Deserializer as _, IgnoredAny, MapAccess, Visitor};
 use serde_json::{Map, Value};
+
+use crate::json::{Fields, Node};
 
 /// One notification: a tap on the shoulder that says that a drive changed, never what.
 ///
 /// Every field is optional and read by Graph's name; all of them, known or not, are kept and published as sent.
-#[derive(Clone, Debug, PartialEq, Default)]
-pub struct Notification(Map<String, Value>);
+///
+/// It is kept as the text that is published; what is asked for is read out of it then.
+#[derive(Clone, Debug)]
+pub struct Notification {
+    json: Box<str>,
+    /// It names a field that is drivetap's to say.
+    names_ours: bool,
+    /// Made for who asks for it.
+    fields: OnceLock<Box<Map<String, Value>>>,
+}
 
 impl Notification {
     /// The most entries taken from one frame; a larger frame is refused as a whole.
@@ -27,30 +44,42 @@ impl Notification {
     /// # Errors
     /// When it is not JSON, or not one of these shapes. The error does not print the input.
     pub fn parse(argument: &str) -> Result<Vec<Self>, NotificationError> {
-        match serde_json::from_str(argument)? {
-            Value::String(inner) => Self::from_value(serde_json::from_str(&inner)?),
-            value => Self::from_value(value),
+        match read(argument)? {
+            Node::Text(inner) => Self::entries(&read(&inner)?),
+            node => Self::entries(&node),
         }
     }
 
-    fn from_value(value: Value) -> Result<Vec<Self>, NotificationError> {
-        let Value::Object(mut object) = value else {
+    fn entries(node: &Node<'_>) -> Result<Vec<Self>, NotificationError> {
+        let Node::Object(fields) = node else {
             return Err(NotificationError::Shape);
         };
-        if !matches!(object.get("value"), Some(Value::Array(_))) {
-            return Ok(vec![Self(object)]);
-        }
-        let Some(Value::Array(entries)) = object.remove("value") else {
-            return Err(NotificationError::Shape);
+        let Some(Node::List(entries)) = fields.get("value") else {
+            return Ok(vec![Self::new(fields)]);
         };
         if entries.len() > Self::MAX_PER_FRAME {
             return Err(NotificationError::TooMany);
         }
-        let entry = |value| match value {
-            Value::Object(fields) => Ok(Self(fields)),
+        let entry = |node: &Node<'_>| match node {
+            Node::Object(fields) => Ok(Self::new(fields)),
             _ => Err(NotificationError::Shape),
         };
-        entries.into_iter().map(entry).collect()
+        entries.iter().map(entry).collect()
+    }
+
+    fn new(fields: &Fields<'_>) -> Self {
+        // What is captured has 375 bytes.
+        let mut json = String::with_capacity(384);
+        fields.write(&mut json);
+        let names_ours = Self::OURS.iter().any(|name| fields.get(name).is_some());
+        Self { json: json.into(), names_ours, fields: OnceLock::new() }
+    }
+
+    /// The fields that are said by drivetap, and by nobody else in its place.
+    pub(crate) const OURS: [&str; 2] = ["merged", "truncated"];
+
+    pub(crate) fn names_ours(&self) -> bool {
+        self.names_ours
     }
 
     /// `subscriptionId`.
@@ -104,13 +133,92 @@ impl Notification {
     /// Every field as Graph named it.
     #[must_use]
     pub fn fields(&self) -> &Map<String, Value> {
-        &self.0
+        self.fields.get_or_init(|| serde_json::from_str(&self.json).unwrap_or_default())
+    }
+
+    /// The fields as JSON, their names in order at every level.
+    #[must_use]
+    pub fn json(&self) -> &str {
+        &self.json
     }
 
     fn text(&self, name: &str) -> Option<&str> {
-        self.0.get(name)?.as_str()
+        let mut found = Found::Nothing;
+        // An error is what remains unread behind it.
+        let _ = serde_json::Deserializer::from_str(&self.json).deserialize_map(Find { name, found: &mut found });
+        match found {
+            Found::Nothing => None,
+            Found::Text(text) => Some(text),
+            Found::Other => self.fields().get(name)?.as_str(),
+        }
     }
 }
+
+impl Default for Notification {
+    /// Without a field.
+    fn default() -> Self {
+        Self { json: "{}".into(), names_ours: false, fields: OnceLock::new() }
+    }
+}
+
+impl PartialEq for Notification {
+    /// The same fields with the same values.
+    fn eq(&self, other: &Self) -> bool {
+        self.json == other.json
+    }
+}
+
+fn read(text: &str) -> serde_json::Result<Node<'_>> {
+    let mut deserializer = serde_json::Deserializer::from_str(text);
+    let node = Node::read_within(&mut deserializer, MOST)?;
+    deserializer.end()?;
+    Ok(node)
+}
+
+/// How many values a frame may hold: twice as many as [`Notification::MAX_PER_FRAME`] entries have that name every field.
+const MOST: u32 = 20 * 10_000;
+
+/// Finds a field in JSON whose names are in order, and reads no further.
+struct Find<'f, 'de> {
+    name: &'f str,
+    found: &'f mut Found<'de>,
+}
+
+enum Found<'de> {
+    Nothing,
+    /// A text that stands there as it is.
+    Text(&'de str),
+    /// No text, or one with an escape in it.
+    Other,
+}
+
+impl<'de> Visitor<'de> for Find<'_, 'de> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        while let Some(Name(name)) = map.next_key()? {
+            match name.as_ref().cmp(self.name) {
+                Ordering::Less => {
+                    let IgnoredAny = map.next_value()?;
+                }
+                Ordering::Equal => {
+                    *self.found = map.next_value().map_or(Found::Other, Found::Text);
+                    break;
+                }
+                Ordering::Greater => break,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Lent where it has no escape.
+#[derive(Deserialize)]
+struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
 
 /// A payload that is no notification.
 #[derive(Debug, thiserror::Error)]

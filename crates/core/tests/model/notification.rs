@@ -67,6 +67,25 @@ fn every_shape_gives_its_entries_in_order_as_sent() {
     }
 }
 
+#[test]
+fn a_field_is_found_however_it_is_written() {
+    let table = [
+        (json!({"siteUrl": "/a", "webId": "w"}), Some("/a")),
+        (json!({"siteUrl": "/\"quoted\"\n", "a": {"siteUrl": "inner"}}), Some("/\"quoted\"\n")),
+        (json!({"a": {"siteUrl": "inner"}, "z": 1}), None),
+        (json!({"siteUrl": 7}), None),
+        (json!({"siteUrl": null, "siteUrl2": "x"}), None),
+        (json!({"a\"b": 1, "siteUrl": "", "é": "é"}), Some("")),
+    ];
+    for (payload, expected) in table {
+        let taps = Notification::parse(&payload.to_string()).unwrap();
+        assert_eq!(taps[0].site_url(), expected, "{payload}");
+        assert_eq!(Value::Object(taps[0].fields().clone()), payload);
+        assert_eq!(serde_json::from_str::<Value>(taps[0].json()).unwrap(), payload);
+    }
+    assert_eq!(Notification::default().json(), "{}");
+}
+
 fn refused(argument: &str, expected: &str) {
     let error = Notification::parse(argument).unwrap_err();
     let found = match error {
