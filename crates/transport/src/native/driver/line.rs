@@ -2,6 +2,7 @@ use std::pin::pin;
 
 use drivetap_core::NotificationUrl;
 use tokio::sync::{mpsc, oneshot};
+use tokio::task::yield_now;
 use tokio::time::{Instant, sleep_until};
 
 use super::backlog::{Backlog, Batch};
@@ -91,7 +92,14 @@ impl Line {
                 // A handle that is gone without a word ends this task anyway.
                 _ = &mut goodbye => return Ok(()),
                 Ok(room) = outlet.reserve(), if much => room.send(self.backlog.batch()),
-                step = self.step() => drop(step?),
+                step = self.step() => {
+                    drop(step?);
+                    if self.backlog.len() >= Backlog::BATCH {
+                        // A server that sends without a pause gives the runtime none either: a reader on this thread has its turn now,
+                        // or would find its notifications merged.
+                        yield_now().await;
+                    }
+                }
                 Ok(room) = outlet.reserve(), if some => room.send(self.backlog.batch()),
                 () = &mut silence => {
                     if let Heard::Ended(ended) = self.session.handle(Instant::now().into_std(), Input::Timeout) {
