@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
 use crate::account::{Account, HeldBack};
-use crate::dispatch::Progress;
+use crate::dispatch::{Progress, SignalRoom, Signals};
 use crate::pipeline::FeedView;
 use crate::shared::Shared;
 use crate::status::FeedStatus;
@@ -41,6 +41,8 @@ pub(crate) struct Driver {
     progress: Arc<Progress>,
     held_back: HeldBack,
     status: watch::Sender<FeedStatus>,
+    /// In the sinks' lines, for the signals that were heard and are published next.
+    rooms: Vec<SignalRoom>,
     released: bool,
 }
 
@@ -63,6 +65,7 @@ enum Done {
         session: Box<dyn Session>,
         notifications: Vec<Notification>,
         merged: u64,
+        rooms: Vec<SignalRoom>,
     },
     Ended {
         attempt: Attempt,
@@ -115,6 +118,7 @@ impl Driver {
             progress,
             held_back: HeldBack::default(),
             status,
+            rooms: Vec::new(),
             released: false,
         })
     }
@@ -200,6 +204,7 @@ impl Driver {
                 }
             }
         }
+        self.rooms.clear();
         self.offer_next();
         // Whatever the walk waits for now, it is not Graph: another one may begin. A fetch has taken the slot along.
         self.slot = None;
@@ -231,9 +236,10 @@ impl Driver {
                 }
                 self.handle(Input::Opened { attempt, result });
             }
-            Done::Received { attempt, session, notifications, merged } => {
+            Done::Received { attempt, session, notifications, merged, rooms } => {
                 self.receive(attempt, session);
                 self.heard(attempt, notifications, merged);
+                self.rooms = rooms;
             }
             Done::Ended { attempt, ended, silence } => {
                 warn!(feed = %self.id, session = attempt.0, reason = %ended, "the session ended");
@@ -341,13 +347,14 @@ impl Driver {
                     Some(Ok(())) => {
                         // Before a signal merges for want of room it waits, but not so long that the server gives up on this side.
                         let patience = session.ping_interval() / 4;
-                        let room = futures_util::future::join_all(shared.inlets.iter().map(|inlet| inlet.signal_room(patience)));
-                        tokio::select! {
-                            _ = room => {}
-                            () = token.cancelled() => {}
-                        }
+                        let wanted = Signals::of(&notifications);
+                        let waits = shared.inlets.iter().map(|inlet| inlet.signal_room(wanted, patience));
+                        let rooms = tokio::select! {
+                            rooms = futures_util::future::join_all(waits) => rooms.into_iter().flatten().collect(),
+                            () = token.cancelled() => Vec::new(),
+                        };
                         let merged = session.take_merged();
-                        Done::Received { attempt, session, notifications, merged }
+                        Done::Received { attempt, session, notifications, merged, rooms }
                     }
                     Some(Err(ended)) => Done::Ended { attempt, ended, silence: session.silence() },
                     None => {

@@ -3,7 +3,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use drivetap_core::{Event, EventType, FeedId};
+use drivetap_core::{Event, EventType, FeedId, Notification};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
@@ -24,8 +24,10 @@ pub(crate) struct Inlet {
     lines: Mutex<Lines>,
     /// Something was put in, or the inlet was closed.
     filled: Notify,
-    /// A signal was taken out.
+    /// A signal was taken out, or room that was kept for some was given back.
     signal_taken: Notify,
+    /// Who waits for room for signals waits in line.
+    turn: tokio::sync::Mutex<()>,
     offered: AtomicU64,
     counters: Counters,
     state: Mutex<SinkState>,
@@ -36,6 +38,8 @@ struct Lines {
     ordered: VecDeque<Slot>,
     signals: VecDeque<Slot>,
     signal_bytes: usize,
+    /// Room that somebody keeps and has not filled yet.
+    kept: Signals,
     full_since: Option<Instant>,
     /// What this sink lost, feed by feed, until it is told.
     overflows: BTreeMap<FeedId, Overflow>,
@@ -62,6 +66,39 @@ pub(crate) struct Slot {
     pub(crate) ticket: Option<Ticket>,
     /// Its share of the window; given back with the last slot that holds it.
     room: Option<Arc<OwnedSemaphorePermit>>,
+}
+
+/// How much of the line of signals some of them take.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Signals {
+    pub(crate) count: usize,
+    /// As events, about.
+    pub(crate) bytes: usize,
+}
+
+impl Signals {
+    /// What these become.
+    pub(crate) fn of(notifications: &[Notification]) -> Self {
+        let bytes = |notification: &Notification| notification.json().len() + size_of::<Event>() + 64;
+        Self { count: notifications.len(), bytes: notifications.iter().map(bytes).sum() }
+    }
+}
+
+/// Room for signals, kept until this is dropped: by then they are in.
+#[derive(Debug)]
+pub(crate) struct SignalRoom {
+    inlet: Arc<Inlet>,
+    kept: Signals,
+}
+
+impl Drop for SignalRoom {
+    fn drop(&mut self) {
+        self.inlet.with(|lines| {
+            lines.kept.count -= self.kept.count;
+            lines.kept.bytes -= self.kept.bytes;
+        });
+        self.inlet.signal_taken.notify_waiters();
+    }
 }
 
 /// What a live sink lost of one feed.
@@ -95,6 +132,7 @@ impl Inlet {
             lines: Mutex::default(),
             filled: Notify::new(),
             signal_taken: Notify::new(),
+            turn: tokio::sync::Mutex::default(),
             offered: AtomicU64::new(0),
             counters: Counters::default(),
             state: Mutex::new(SinkState::Connecting { problem: None }),
@@ -187,22 +225,37 @@ impl Inlet {
         self.filled.notify_one();
     }
 
-    /// Waits until there is room for a signal, at most for `patience`. Sinks that do not hold the cursor are not waited for.
-    pub(crate) async fn signal_room(&self, patience: Duration) {
+    /// Waits until there is room for so many signals, at most for `patience`, and keeps it: many feeds that each saw the same room would
+    /// fill it many times over, and merge. `None` when patience is over. Sinks that do not hold the cursor are not waited for.
+    ///
+    /// More than the whole line has room for are let in where it is empty.
+    pub(crate) async fn signal_room(self: &Arc<Self>, wanted: Signals, patience: Duration) -> Option<SignalRoom> {
         if !self.holds_cursor {
-            return;
+            return None;
         }
         let wait = async {
+            let _turn = self.turn.lock().await;
             loop {
                 let taken = self.signal_taken.notified();
-                if self.with(|lines| !self.signals_full(lines)) {
-                    return;
+                if self.with(|lines| self.keep(lines, wanted)) {
+                    return SignalRoom { inlet: Arc::clone(self), kept: wanted };
                 }
                 taken.await;
             }
         };
-        // Out of patience: the signal merges.
-        let _ = tokio::time::timeout(patience, wait).await;
+        // Out of patience: the signals merge.
+        tokio::time::timeout(patience, wait).await.ok()
+    }
+
+    fn keep(&self, lines: &mut Lines, wanted: Signals) -> bool {
+        let count = lines.signals.len() + lines.kept.count;
+        let bytes = lines.signal_bytes + lines.kept.bytes;
+        let fits = count + wanted.count <= self.settings.signals && bytes + wanted.bytes <= self.settings.window / 4;
+        if fits || count == 0 {
+            lines.kept.count += wanted.count;
+            lines.kept.bytes += wanted.bytes;
+        }
+        fits || count == 0
     }
 
     /// Puts a signal in; where there is no room, it takes the place of the newest one of its feed that waits, and stands for both.

@@ -19,7 +19,7 @@ pub(crate) use self::batch::{Batch, Next};
 pub(crate) use self::dead_letters::DeadLetterOffice;
 #[cfg(test)]
 pub(crate) use self::inlet::{Fate, Slot};
-pub(crate) use self::inlet::{Inlet, holders};
+pub(crate) use self::inlet::{Inlet, SignalRoom, Signals, holders};
 pub(crate) use self::ticket::Progress;
 use crate::clock::Clock;
 use crate::status::SinkState;
