@@ -60,10 +60,7 @@ enum Task {
     /// Everything that has to pass before a change goes in.
     Ci,
     /// Measure the built program next to what it is measured against.
-    Bench {
-        #[command(subcommand)]
-        what: bench::Bench,
-    },
+    Bench(bench::Bench),
     /// What takes longer than a change can wait for: the fuzz targets, from where they stopped.
     Nightly(nightly::Nightly),
     /// Wait for the end of whoever holds the other end of standard input, then stop what it started.
@@ -92,7 +89,7 @@ fn perform(task: Task) -> anyhow::Result<ExitCode> {
         Task::Tidy => tidy::run(&repo).map(done),
         Task::Sabotage { only } => sabotage::run(&repo, only.as_deref()),
         Task::Ci => ci::run(&repo),
-        Task::Bench { what } => bench::perform(&repo, &what),
+        Task::Bench(bench) => bench.run(&repo),
         Task::Nightly(nightly) => nightly.run(&repo).map(done),
         Task::Keep(keep) => keep.until_the_end().map(done),
     }

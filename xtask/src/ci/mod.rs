@@ -64,6 +64,7 @@ impl Ci<'_> {
         self.step("deny", |ci| ci.cargo("deny --locked check bans licenses sources"))?;
         self.step("advisories", Self::advisories)?;
 
+        self.step("instructions", |ci| ci.cargo("xtask bench --quick"))?;
         self.step("demo", |ci| demo::check(&mut ci.readme(DEMO)?))?;
         self.step("test", |ci| run_command(ci.readme(TEST)?.env("DRIVETAP_MODEL_SECONDS", MODEL_SECONDS)))?;
         self.step("faults", |ci| ci.cargo(&format!("xtask faults --only {}", faults::IN_CI.join(","))))

@@ -3,6 +3,7 @@
 //! Everything comes by package name through the package manager that is configured here (apt, Maven, npm, cargo), so a
 //! mirror or a proxy works as it does elsewhere on the machine. A second run finds everything there and is over at once.
 
+mod contenders;
 mod tools;
 
 use std::fs::{self, File};
@@ -13,12 +14,16 @@ use std::{env, thread};
 
 use anyhow::{Context, Result, bail};
 
+pub(crate) use self::contenders::Contenders;
 pub(crate) use self::tools::{JAVA, NODE, Tools};
 use crate::repo::Repo;
 use crate::run::{output, run, say};
 
 /// The release that `deny.toml` was written for. `cargo install` builds it once; it stays in cargo's `bin`.
 const CARGO_DENY: &str = "0.20.2";
+
+/// Of the very version that `tests/bench/instructions` is built with: the library refuses another one.
+const GUNGRAUN: &str = "0.20.0";
 
 /// Folders with a `package-lock.json`, where there is one.
 const NPM_PROJECTS: [&str; 2] = ["tests/services/socketio", "examples/consumers"];
@@ -56,10 +61,23 @@ pub(crate) fn for_faults() -> Result<()> {
     Ok(())
 }
 
+/// What `cargo xtask bench` needs besides.
+pub(crate) fn for_bench(repo: &Repo) -> Result<Contenders> {
+    let _lock = lock()?;
+    contenders::contenders(repo)
+}
+
+/// What `cargo xtask bench --quick` needs.
+pub(crate) fn for_counting() -> Result<()> {
+    let _lock = lock()?;
+    valgrind()?;
+    from_source("gungraun-runner", GUNGRAUN)
+}
+
 /// What `cargo xtask ci` needs besides.
 pub(crate) fn for_ci(_repo: &Repo) -> Result<()> {
     let _lock = lock()?;
-    cargo_deny()
+    from_source("cargo-deny", CARGO_DENY)
 }
 
 /// Two setups at once would write over each other: the second waits, then finds everything there.
@@ -170,15 +188,26 @@ fn say_if_new(repo: &Repo, project: &Path) {
     }
 }
 
-/// The licence and source checks of `deny.toml`.
-fn cargo_deny() -> Result<()> {
-    let version = output(Command::new("cargo").args(["deny", "--version"])).unwrap_or_default();
-    if version.trim().ends_with(&format!(" {CARGO_DENY}")) {
+/// Callgrind, and the headers that go with it.
+fn valgrind() -> Result<()> {
+    if output(Command::new("valgrind").arg("--version")).is_ok() {
         return Ok(());
     }
-    say(format_args!("missing: cargo-deny {CARGO_DENY} ({})", if version.is_empty() { "none" } else { version.trim() }));
+    if may_install() {
+        return install(&["valgrind"]);
+    }
+    bail!("missing: valgrind; on Debian: sudo apt-get {} valgrind", INSTALL.join(" "))
+}
+
+/// A program of crates.io's, at exactly this version.
+fn from_source(name: &str, wanted: &str) -> Result<()> {
+    let version = output(Command::new(name).arg("--version")).unwrap_or_default();
+    if version.trim().ends_with(&format!(" {wanted}")) {
+        return Ok(());
+    }
+    say(format_args!("missing: {name} {wanted} ({})", if version.is_empty() { "none" } else { version.trim() }));
     // In a target directory of its own: ours is for what we build.
-    run(Command::new("cargo").args(["install", "--locked", "cargo-deny", "--version", CARGO_DENY]).env_remove("CARGO_TARGET_DIR"))
+    run(Command::new("cargo").args(["install", "--locked", name, "--version", wanted]).env_remove("CARGO_TARGET_DIR"))
 }
 
 /// Does `work` unless it was done for this very `source`: `receipt` is a copy of it, written after the work.

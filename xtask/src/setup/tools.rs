@@ -50,6 +50,15 @@ pub(crate) fn preloaded_libraries_that_are_missing() -> Vec<&'static str> {
     PRELOADED.into_iter().filter(|(file, _)| !is_here(file)).map(|(_, package)| package).collect()
 }
 
+/// What a librdkafka that is built for Node is compiled against, and Debian's packages of it.
+const HEADERS: [(&str, &str); 2] = [("openssl/ssl.h", "libssl-dev"), ("zlib.h", "zlib1g-dev")];
+
+/// Debian's packages of those that are not here.
+pub(crate) fn headers_that_are_missing() -> Vec<&'static str> {
+    let is_here = |file: &str| Path::new("/usr/include").join(file).exists();
+    HEADERS.into_iter().filter(|(file, _)| !is_here(file)).map(|(_, package)| package).collect()
+}
+
 impl Tools {
     /// Looks on `PATH`. The error is everything that is missing or too old, at once.
     pub(crate) fn find() -> Result<Self, Vec<Missing>> {
