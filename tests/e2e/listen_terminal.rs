@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use drivetap_emulator::{Config, DriveKind, ME_DRIVE, NewDrive, PERSONAL_DRIVE};
 
-use crate::support::{CHANGE, SIGNAL, Scene, TOKEN, Terminal, of_type};
+use crate::support::{CHANGE, Event, SIGNAL, Scene, TOKEN, Terminal, of_type};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn on_a_terminal_a_spinner_turns_until_ready_and_each_event_is_a_line_until_ctrl_c() {
@@ -107,7 +107,7 @@ async fn on_a_personal_drive_since_enumerates_and_says_that_deletions_are_unknow
     scene.subscribed(1).await;
     drive.create("/", "Live.txt").unwrap();
     let events = listen.events("the live one", |events| events.iter().any(|event| event.item_name() == "Live.txt")).await;
-    let names: Vec<_> = events.iter().map(|event| event.item_name()).collect();
+    let names: Vec<_> = events.iter().map(Event::item_name).collect();
     assert_eq!(names, ["Lately.txt", "Live.txt"]);
     listen.stop().await.assert(0, &["deleted before now is unknown"]);
 }

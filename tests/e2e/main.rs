@@ -9,6 +9,7 @@ mod support;
 
 mod admin;
 mod bad_input;
+mod check;
 mod closed_pipe;
 mod closed_stdout;
 mod consumers;
@@ -22,6 +23,7 @@ mod listen;
 mod listen_terminal;
 mod memory;
 mod official_server;
+mod recording;
 mod redis_channel;
 mod resources;
 mod restart;

@@ -13,7 +13,7 @@ use jiff::Timestamp;
 
 use crate::config::{self, OutputFormat};
 use crate::escape;
-use crate::everyday::{self, Discover, Trigger};
+use crate::everyday::{self, Check, Discover, Record, Replay, Trigger};
 use crate::exit::Kind;
 use crate::sink_url::SinkUrl;
 
@@ -59,9 +59,18 @@ pub enum Command {
     /// Make changes in the drives of a running emulator
     #[command(after_help = everyday::TRIGGER_EXAMPLES)]
     Trigger(Trigger),
+    /// Check everything between here and the sinks, a line each: DNS, TLS, clock, token, endpoint, socket, delta; publishes nothing
+    #[command(after_help = everyday::CHECK_EXAMPLES)]
+    Check(Box<Check>),
     /// List what the account can see as resources ready to paste: drives, groups, libraries of sites
     #[command(after_help = everyday::DISCOVER_EXAMPLES)]
     Discover(Box<Discover>),
+    /// Write down what Graph and its socket say of a drive, to be handed over: no token, and no name unless asked for
+    #[command(after_help = everyday::RECORD_EXAMPLES)]
+    Record(Box<Record>),
+    /// Run what `record` wrote through the pipeline again, to standard output
+    #[command(after_help = "Example:\n  drivetap replay report.jsonl | jq .type")]
+    Replay(Replay),
     /// Print the path of Graph's socketIo endpoint for a resource, and nothing else
     #[command(after_help = "Example:\n  drivetap path site:contoso.sharepoint.com,1f2e,3d4c/list:Documents")]
     Path {

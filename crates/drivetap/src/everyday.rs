@@ -1,10 +1,15 @@
 //! The arguments of what a person types once: `check`, `discover`, `trigger`, `record`, `replay`.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Subcommand};
+use drivetap_bridge::core::Resource;
 
 use crate::cli::Connection;
+use crate::config::OutputFormat;
+use crate::sink_url::SinkUrl;
 
 pub(crate) const DISCOVER_EXAMPLES: &str = "\
 Examples:
@@ -76,4 +81,64 @@ pub enum TriggerChange {
         #[arg(value_parser = clap::value_parser!(u16).range(1..=10_000))]
         files: u16,
     },
+}
+
+pub(crate) const CHECK_EXAMPLES: &str = "\
+Examples:
+  drivetap check
+  drivetap check drive:b!abc --sink kafka://localhost:9092/drive-events
+  drivetap check -c drivetap.toml --json | jq 'select(.ok | not)'";
+
+/// `check`.
+#[derive(Debug, Args)]
+pub struct Check {
+    /// What would be watched (default: what the configuration watches, else me)
+    #[arg(value_name = "RESOURCE")]
+    pub resources: Vec<Resource>,
+    /// Where events would go, as for listen (default: the configuration's sinks)
+    #[arg(long, value_name = "URL")]
+    pub sink: Option<SinkUrl>,
+    /// Print a JSON object a line
+    #[arg(long)]
+    pub json: bool,
+    /// How Graph is reached.
+    #[command(flatten)]
+    pub connection: Connection,
+}
+
+pub(crate) const RECORD_EXAMPLES: &str = "\
+Examples:
+  drivetap record report.jsonl                       my drive, until Ctrl-C; no token, no name
+  drivetap record report.jsonl drive:b!abc --for 10m
+  drivetap replay report.jsonl | jq .type            what drivetap makes of it";
+
+/// `record`.
+#[derive(Debug, Args)]
+pub struct Record {
+    /// Where it is written; it must not be there yet
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// What is recorded
+    #[arg(value_name = "RESOURCE", default_value = "me")]
+    pub resource: Resource,
+    /// End by itself after this long
+    #[arg(long = "for", value_name = "DURATION", value_parser = crate::cli::duration)]
+    pub lasts: Option<Duration>,
+    /// Keep names, ids and addresses as they are
+    #[arg(long)]
+    pub names: bool,
+    /// How Graph is reached.
+    #[command(flatten)]
+    pub connection: Connection,
+}
+
+/// `replay`.
+#[derive(Debug, Args)]
+pub struct Replay {
+    /// What `record` wrote
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// How a line looks; text on a terminal, JSON elsewhere
+    #[arg(long)]
+    pub format: Option<OutputFormat>,
 }

@@ -28,6 +28,7 @@ mod everyday;
 mod exit;
 pub mod logs;
 mod metrics;
+mod recording;
 pub mod run;
 mod signals;
 mod sink_url;

@@ -66,7 +66,17 @@ impl Parts {
 
     /// Puts them together.
     pub(crate) fn pipeline(self, config: &Config, store: Arc<dyn Store>) -> Result<Pipeline, Failure> {
-        let mut builder = Pipeline::builder(config.graph.base_url.to_string(), transport(&config.network)?)
+        self.pipeline_over(config, store, transport(&config.network)?)
+    }
+
+    /// Puts them together over another transport than the configuration's.
+    pub(crate) fn pipeline_over(
+        self,
+        config: &Config,
+        store: Arc<dyn Store>,
+        transport: Arc<dyn Transport>,
+    ) -> Result<Pipeline, Failure> {
+        let mut builder = Pipeline::builder(config.graph.base_url.to_string(), transport)
             .store(store)
             .timing(config.network.timing.clone())
             .limits(config.network.limits.clone());

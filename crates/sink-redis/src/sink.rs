@@ -46,6 +46,14 @@ impl RedisSink {
     pub fn new(config: RedisConfig) -> Self {
         Self { config, session: None }
     }
+
+    /// The version of the server that it is connected to (`7.0.15`); `None` where it is not, or the server does not tell.
+    pub async fn version(&mut self) -> Option<String> {
+        let session = self.session.as_mut()?;
+        let info: String = redis::cmd("INFO").arg("server").query_async(&mut session.connection).await.ok()?;
+        let version = info.lines().find_map(|line| line.strip_prefix("redis_version:"))?.trim();
+        Some(version.chars().take(32).collect())
+    }
 }
 
 #[async_trait]

@@ -1,5 +1,7 @@
 //! The commands.
 
+#[cfg(feature = "reqwest")]
+mod check;
 mod connect;
 #[cfg(feature = "demo")]
 mod demo;
@@ -9,6 +11,8 @@ mod events_source;
 mod listen;
 mod look_up;
 mod ready;
+mod record;
+mod replay;
 mod service;
 mod sign_in;
 #[cfg(feature = "demo")]
@@ -65,6 +69,8 @@ enum Work {
     Say(String),
     Service(Box<service::Service>),
     Listen(Box<listen::Listening>),
+    Record(Box<record::RecordingRun>),
+    Replay(crate::everyday::Replay, Env, Streams),
     Verify(Box<verify::Verification>),
     #[cfg(feature = "demo")]
     Demo(Box<demo::Demonstration>),
@@ -74,6 +80,8 @@ enum Work {
     Trigger(crate::everyday::Trigger),
     #[cfg(feature = "reqwest")]
     Discover(Box<discover::Discovery>),
+    #[cfg(feature = "reqwest")]
+    Check(Box<check::Checking>),
 }
 
 /// Reads what the command names, so that a mistake is said before anything starts.
@@ -98,6 +106,8 @@ pub fn prepare(command: Command, env: &Env, streams: Streams) -> Result<Prepared
         }
         Command::Verify(args) => (Work::Verify(Box::new(verify::Verification::new(args, env, streams)?)), quiet),
         Command::Listen(args) => (Work::Listen(Box::new(listen::Listening::new(*args, env, streams)?)), quiet),
+        Command::Record(args) => (Work::Record(Box::new(record::RecordingRun::new(*args, env, streams)?)), quiet),
+        Command::Replay(args) => (Work::Replay(args, env.clone(), streams), quiet),
         #[cfg(feature = "demo")]
         Command::Demo(args) => (Work::Demo(Box::new(demo::Demonstration::new(args, streams))), quiet),
         #[cfg(feature = "demo")]
@@ -106,8 +116,10 @@ pub fn prepare(command: Command, env: &Env, streams: Streams) -> Result<Prepared
         Command::Trigger(args) => (Work::Trigger(args), quiet),
         #[cfg(feature = "reqwest")]
         Command::Discover(args) => (Work::Discover(Box::new(discover::Discovery::new(*args, env)?)), quiet),
+        #[cfg(feature = "reqwest")]
+        Command::Check(args) => (Work::Check(Box::new(check::Checking::new(*args, env, streams)?)), quiet),
         #[cfg(not(feature = "reqwest"))]
-        Command::Discover(_) => return Err(Failure::not_compiled_in("Graph over HTTPS", "reqwest")),
+        Command::Discover(_) | Command::Check(_) => return Err(Failure::not_compiled_in("Graph over HTTPS", "reqwest")),
         #[cfg(not(feature = "demo"))]
         Command::Demo(_) | Command::Emulator(_) | Command::Trigger(_) => {
             return Err(Failure::not_compiled_in("the emulator", "demo"));
@@ -134,6 +146,8 @@ impl Prepared {
             Work::Service(service) => service.run().await?,
             Work::Verify(verification) => verification.run().await?,
             Work::Listen(listening) => listening.run().await?,
+            Work::Record(recording) => recording.run().await?,
+            Work::Replay(args, env, streams) => replay::replay(args, &env, streams).await?,
             #[cfg(feature = "demo")]
             Work::Demo(demonstration) => demonstration.run().await?,
             #[cfg(feature = "demo")]
@@ -142,6 +156,8 @@ impl Prepared {
             Work::Trigger(args) => trigger::trigger(args).await?,
             #[cfg(feature = "reqwest")]
             Work::Discover(discovery) => discovery.run().await?,
+            #[cfg(feature = "reqwest")]
+            Work::Check(checking) => checking.run().await?,
         }
         Ok(())
     }
@@ -200,6 +216,14 @@ async fn closed(stdout: Option<StdoutClosed>) {
     #[cfg(not(feature = "stdout"))]
     let _ = stdout;
     std::future::pending::<()>().await;
+}
+
+/// So long; for ever without a time.
+async fn after(lasts: Option<Duration>) {
+    match lasts {
+        Some(lasts) => tokio::time::sleep(lasts).await,
+        None => std::future::pending().await,
+    }
 }
 
 /// A pipeline that ended by itself: why, what helps, and what became of every event.

@@ -14,7 +14,7 @@ use super::connect::connect;
 use super::look_up::look_up;
 use super::ready::Spinner;
 use super::whose::whose;
-use super::{say_drained, until_closed};
+use super::{after, say_drained, until_closed};
 use crate::cli::{EventKind, Listen};
 use crate::config::{Config, OutputFormat, SinkConfig, SinkKind, Subscription};
 use crate::env::Env;
@@ -157,13 +157,6 @@ fn begin_at(since: Timestamp, watched: &[Watched], config: &Config, parts: &mut 
     }
 }
 
-async fn after(lasts: Option<Duration>) {
-    match lasts {
-        Some(lasts) => tokio::time::sleep(lasts).await,
-        None => std::future::pending().await,
-    }
-}
-
 /// Waits until every subscription has its session.
 async fn ready(handle: &Handle) {
     /// A person does not see less; nothing tells when it changes.
@@ -179,7 +172,8 @@ async fn ready(handle: &Handle) {
     }
 }
 
-fn sink_of(sink: SinkUrl, format: Option<OutputFormat>, streams: Streams) -> Result<SinkConfig, Failure> {
+/// The one sink that a URL names.
+pub(in crate::run) fn sink_of(sink: SinkUrl, format: Option<OutputFormat>, streams: Streams) -> Result<SinkConfig, Failure> {
     if format.is_some() && !matches!(sink, SinkUrl::Stdout) {
         return Err(Failure::usage("--format is for standard output: a bus gets JSON"));
     }
