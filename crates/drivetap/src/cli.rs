@@ -33,7 +33,9 @@ Examples:
   drivetap demo                                   the whole path, without a tenant
   drivetap listen me                              my drive's events; the token is in DRIVETAP_TOKEN
   drivetap listen drive:b!abc --sink kafka://localhost:9092/drive-events
+  drivetap discover                               what I can see, as resources to paste
   drivetap validate -c drivetap.toml              what is wrong with a configuration
+  drivetap check -c drivetap.toml                 what is wrong between here and the sinks
   drivetap run -c drivetap.toml                   the service
   drivetap verify -c drivetap.toml --sink bus     whether the sink has what the drive has
 
