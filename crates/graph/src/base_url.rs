@@ -172,7 +172,7 @@ pub enum Cloud {
 }
 
 impl Cloud {
-    const ALL: [Self; 4] = [Self::Global, Self::UsGovL4, Self::UsGovL5, Self::China];
+    pub(crate) const ALL: [Self; 4] = [Self::Global, Self::UsGovL4, Self::UsGovL5, Self::China];
 
     /// The name in the configuration.
     #[must_use]

@@ -6,6 +6,7 @@
 //! - [`Gate`] lets an account's requests through in order and in measure; [`Walks`] bounds how many drives are walked at once, and what
 //!   their pages take. Both delay and nothing else.
 //! - [`TokenSource`] is where tokens come from: [`EnvToken`], [`FileToken`], [`CommandToken`], or a source of your own.
+//! - [`login`] signs a person in, keeps what that leaves, and renews it.
 //! - [`BaseUrl`] is the one place that a token is sent to.
 //!
 //! *Invariant:* nothing here retries, and [`Graph`] waits for nothing but the answer. A [`Failure`] says what helps; [`drivetap_core::Feed`] does it.
@@ -14,6 +15,7 @@ mod base_url;
 mod gate;
 #[cfg(feature = "reqwest")]
 mod http;
+pub mod login;
 mod memory;
 mod pages;
 mod token;

@@ -64,6 +64,7 @@ impl Error {
             Self::Refused(refused) => refused.remedy(what),
             // The source said nothing in time; it may the next time. Everything else needs a person.
             Self::Token(TokenError::TimedOut { .. }) => Remedy::Retry { after: None },
+            Self::Token(TokenError::Login { why, .. }) if why.passes() => Remedy::Retry { after: None },
             Self::Token(_) => Remedy::SignIn,
             Self::Network(_) | Self::Answer(_) => Remedy::Retry { after: None },
             Self::Subscription(SubscriptionError::NotAnObject) => Remedy::Retry { after: None },
@@ -113,7 +114,7 @@ impl Refused {
 }
 
 /// A network fault in one line: what failed, and the innermost reason ("Connection refused", "invalid peer certificate: …").
-fn network_words(error: &reqwest::Error) -> String {
+pub(crate) fn network_words(error: &reqwest::Error) -> String {
     let failed = match (error.is_connect(), error.is_timeout()) {
         (true, true) => return "connect timeout".to_owned(),
         (false, true) => return "timeout".to_owned(),

@@ -10,6 +10,13 @@ mod proxy;
 mod retry_after;
 mod tls;
 
+#[cfg(feature = "login")]
+pub(crate) use self::{
+    error::network_words,
+    pool::{Way, client},
+    retry_after::parse as retry_after,
+    tls::client_config,
+};
 pub use client::GraphClient;
 pub use config::{ConfigError, GraphConfig};
 pub use drivetap_core::{ProxySettings, ProxyUrlError};

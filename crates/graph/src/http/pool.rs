@@ -1,4 +1,7 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use drivetap_core::ProxySettings;
 
 use super::config::{ConfigError, GraphConfig};
 use super::{proxy, tls};
@@ -24,8 +27,8 @@ pub(super) struct Lease {
 
 impl Pool {
     pub(super) fn new(config: GraphConfig) -> Result<Self, ConfigError> {
-        let tls = tls::client_config(&config.base_url, config.ca_pem.as_deref())?;
-        let client = client(&config, &tls)?;
+        let tls = tls::client_config(config.base_url.is_https(), config.ca_pem.as_deref())?;
+        let client = client(&Way::of(&config), &tls)?;
         Ok(Self { config, tls, current: Mutex::new(Lease { client, generation: 0 }) })
     }
 
@@ -39,7 +42,7 @@ impl Pool {
         if current.generation != spent.generation {
             return;
         }
-        match client(&self.config, &self.tls) {
+        match client(&Way::of(&self.config), &self.tls) {
             Ok(client) => *current = Lease { client, generation: spent.generation.wrapping_add(1) },
             Err(error) => tracing::warn!(%error, "the old connections to Graph stay in use"),
         }
@@ -50,7 +53,29 @@ impl Pool {
     }
 }
 
-fn client(config: &GraphConfig, tls: &rustls::ClientConfig) -> Result<reqwest::Client, ConfigError> {
+/// How a host is reached: Graph's, or the identity platform's.
+pub(crate) struct Way<'a> {
+    pub(crate) https: bool,
+    pub(crate) loopback: bool,
+    pub(crate) connect_timeout: Duration,
+    pub(crate) request_timeout: Duration,
+    pub(crate) proxy: &'a ProxySettings,
+}
+
+impl<'a> Way<'a> {
+    fn of(config: &'a GraphConfig) -> Self {
+        Self {
+            https: config.base_url.is_https(),
+            loopback: config.base_url.is_loopback(),
+            connect_timeout: config.connect_timeout,
+            request_timeout: config.request_timeout,
+            proxy: &config.proxy,
+        }
+    }
+}
+
+/// A client that follows nothing, retries nothing and reads nothing from the environment.
+pub(crate) fn client(way: &Way<'_>, tls: &rustls::ClientConfig) -> Result<reqwest::Client, ConfigError> {
     let error = |e: reqwest::Error| ConfigError::Client(e.without_url().to_string());
     let builder = reqwest::Client::builder()
         .tls_backend_preconfigured(tls.clone())
@@ -59,15 +84,15 @@ fn client(config: &GraphConfig, tls: &rustls::ClientConfig) -> Result<reqwest::C
         // For `GraphClient::look`, whose caller may want to know how long the certificate is good.
         .tls_info(true)
         .retry(reqwest::retry::never())
-        .connect_timeout(config.connect_timeout)
-        .timeout(config.request_timeout)
+        .connect_timeout(way.connect_timeout)
+        .timeout(way.request_timeout)
         .pool_max_idle_per_host(16)
-        .https_only(config.base_url.is_https())
+        .https_only(way.https)
         // Without this, reqwest reads the environment's proxies by itself.
         .no_proxy();
-    let proxy = match config.base_url.is_loopback() {
+    let proxy = match way.loopback {
         true => None,
-        false => proxy::of(&config.proxy).map_err(error)?,
+        false => proxy::of(way.proxy).map_err(error)?,
     };
     let builder = match proxy {
         Some(proxy) => builder.proxy(proxy),

@@ -7,7 +7,7 @@ const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Reads `Retry-After`: seconds, a fraction allowed, or an HTTP date, which is set against the answer's own `Date` so that a skewed
 /// clock here does no harm (RFC 9110, section 10.2.3).
-pub(super) fn parse(value: &str, date: Option<Timestamp>) -> Option<Duration> {
+pub(crate) fn parse(value: &str, date: Option<Timestamp>) -> Option<Duration> {
     let value = value.trim();
     let after = match value.parse::<f64>() {
         Ok(seconds) if seconds >= 0.0 => Duration::try_from_secs_f64(seconds).unwrap_or(LONGEST),

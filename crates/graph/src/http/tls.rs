@@ -7,7 +7,6 @@ use rustls::{ClientConfig, RootCertStore};
 use rustls_platform_verifier::Verifier;
 
 use super::config::ConfigError;
-use crate::base_url::BaseUrl;
 
 /// TLS as the platform trusts it, and the extra certificates besides.
 ///
@@ -15,13 +14,13 @@ use crate::base_url::BaseUrl;
 /// on Linux it is webpki over the system's bundle. It takes extra roots everywhere, and reqwest brings it in any case.
 ///
 /// The provider is the process's: a library that picked one could pick a second one.
-pub(super) fn client_config(base_url: &BaseUrl, ca_pem: Option<&[u8]>) -> Result<ClientConfig, ConfigError> {
+pub(crate) fn client_config(https: bool, ca_pem: Option<&[u8]>) -> Result<ClientConfig, ConfigError> {
     let provider = CryptoProvider::get_default().ok_or(ConfigError::NoCryptoProvider)?;
     let builder = ClientConfig::builder_with_provider(provider.clone())
         .with_safe_default_protocol_versions()
         .map_err(|e| ConfigError::Client(e.to_string()))?;
     let extra = ca_pem.map(certificates).transpose()?.unwrap_or_default();
-    let mut config = if base_url.is_https() {
+    let mut config = if https {
         let verifier = Verifier::new_with_extra_roots(extra, provider.clone()).map_err(|e| ConfigError::Roots(e.to_string()))?;
         builder.dangerous().with_custom_certificate_verifier(Arc::new(verifier)).with_no_client_auth()
     } else {
@@ -52,7 +51,7 @@ mod tests {
     #[test]
     fn without_a_provider_there_is_an_error_and_no_panic() {
         // No unit test of this crate installs one.
-        let made = client_config(&BaseUrl::default(), None);
+        let made = client_config(true, None);
         assert!(matches!(made, Err(ConfigError::NoCryptoProvider)), "{made:?}");
     }
 }

@@ -13,6 +13,8 @@ use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
 
 use claims::Claims;
+
+use crate::login::LoginError;
 pub use command::CommandToken;
 pub use env::EnvToken;
 pub use file::FileToken;
@@ -170,13 +172,21 @@ pub enum TokenError {
         /// Which.
         program: String,
     },
+    /// A login gives none. [`LoginError`] says what a person does, or that it passes.
+    #[error("login {name:?}: {why}")]
+    Login {
+        /// Which.
+        name: String,
+        /// Why.
+        why: LoginError,
+    },
     /// A source of the user's own has none; its words.
     #[error("{0}")]
     Other(String),
 }
 
-/// The wall clock, read here and nowhere else in this module.
-fn wall() -> Timestamp {
+/// The wall clock, read here and nowhere else in tokens and logins.
+pub(crate) fn wall() -> Timestamp {
     Timestamp::now()
 }
 
