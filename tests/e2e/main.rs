@@ -21,6 +21,7 @@ mod exit_codes;
 mod kafka;
 mod listen;
 mod listen_terminal;
+mod login;
 mod memory;
 mod official_server;
 mod recording;

@@ -15,6 +15,7 @@ use crate::config::{self, OutputFormat};
 use crate::escape;
 use crate::everyday::{self, Check, Discover, Record, Replay, Trigger};
 use crate::exit::Kind;
+use crate::login::{self, Accounts, Login, Logout};
 use crate::sink_url::SinkUrl;
 
 /// Bridge OneDrive and SharePoint changes from Microsoft Graph to Kafka, Redis and standard output.
@@ -73,6 +74,15 @@ pub enum Command {
     /// Run what `record` wrote through the pipeline again, to standard output
     #[command(after_help = "Example:\n  drivetap replay report.jsonl | jq .type")]
     Replay(Replay),
+    /// Sign in, and stay signed in: token = { login = "NAME" } in a configuration
+    #[command(after_help = login::LOGIN_EXAMPLES)]
+    Login(Box<Login>),
+    /// Delete a login's tokens from this machine
+    #[command(after_help = "Example:\n  drivetap logout --account work")]
+    Logout(Logout),
+    /// Show who is signed in, with which scopes, and until when
+    #[command(after_help = "Examples:\n  drivetap accounts\n  drivetap accounts --json | jq '.[].user'")]
+    Accounts(Accounts),
     /// Print the path of Graph's socketIo endpoint for a resource, and nothing else
     #[command(after_help = "Example:\n  drivetap path site:contoso.sharepoint.com,1f2e,3d4c/list:Documents")]
     Path {
@@ -357,6 +367,16 @@ mod tests {
         check("emulator --listen 127.0.0.1:0", true);
         check("path drive:a/b", false);
         check("schema events", false);
-        check("login", false);
+        check("login", true);
+        check("login --account work --tenant contoso.onmicrosoft.com --client-id x --browser --cloud china", true);
+        check("login --scopes Files.Read,offline_access", true);
+        check("login --scopes \"", false);
+        check("login --tenant a/b", false);
+        check("login --client-id a&b", false);
+        check("login --login-url http://login.example", false);
+        check("login -c a.toml --cloud china", false);
+        check("login --account ../x", false);
+        check("logout --account work", true);
+        check("accounts --json", true);
     }
 }

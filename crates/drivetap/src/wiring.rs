@@ -10,7 +10,7 @@ use drivetap_bridge::transport::Transport;
 use drivetap_bridge::{MemoryStore, Pipeline, SinkSettings, Store};
 use tracing::warn;
 
-use crate::config::{Config, Network, SinkConfig, SinkKind, TransportKind};
+use crate::config::{Config, GraphSection, Network, SinkConfig, SinkKind, TransportKind};
 use crate::env::Env;
 use crate::exit::{Failure, chain};
 use crate::run::Streams;
@@ -180,23 +180,10 @@ pub(crate) fn graph_client(
     account: &crate::config::Account,
     env: &Env,
 ) -> Result<drivetap_bridge::graph::GraphClient, Failure> {
-    use drivetap_bridge::graph::{CommandToken, EnvToken, FileToken, GraphClient, GraphConfig, TokenSource};
+    use drivetap_bridge::graph::{CommandToken, EnvToken, FileToken, GraphClient, TokenSource};
 
     use crate::config::TokenFrom;
 
-    let (graph, network) = (&config.graph, &config.network);
-    let mut settings = GraphConfig {
-        base_url: graph.base_url.clone(),
-        notification_hosts: graph.notification_hosts.clone(),
-        connect_timeout: network.connect_timeout,
-        request_timeout: network.request_timeout,
-        proxy: network.proxy.clone(),
-        ca_pem: network.ca_pem.clone(),
-        ..GraphConfig::default()
-    };
-    if let Some(user_agent) = &graph.user_agent {
-        settings.user_agent.clone_from(user_agent);
-    }
     let tokens: Arc<dyn TokenSource> = match &account.token {
         TokenFrom::Env(name) => {
             let env = env.clone();
@@ -207,8 +194,44 @@ pub(crate) fn graph_client(
             let (program, args) = words.split_first().ok_or_else(|| Failure::config("a token's command is empty"))?;
             Arc::new(CommandToken::new(program, args))
         }
+        #[cfg(feature = "login")]
+        TokenFrom::Login(name) => {
+            let store = Arc::new(crate::login::store(env)?);
+            let (graph, network) = (config.graph.base_url.clone(), login_network(&config.network));
+            Arc::new(drivetap_bridge::graph::login::LoginToken::new(name.clone(), graph, network, store))
+        }
+        #[cfg(not(feature = "login"))]
+        TokenFrom::Login(_) => return Err(Failure::not_compiled_in("token = { login = … }", "login")),
     };
-    GraphClient::new(settings, tokens).map_err(|error| Failure::config(chain(&error)))
+    GraphClient::new(graph_config(&config.graph, &config.network), tokens).map_err(|error| Failure::config(chain(&error)))
+}
+
+/// How Graph is reached, by anyone who asks it.
+#[cfg(feature = "reqwest")]
+pub(crate) fn graph_config(graph: &GraphSection, network: &Network) -> drivetap_bridge::graph::GraphConfig {
+    use drivetap_bridge::graph::GraphConfig;
+
+    let default = GraphConfig::default();
+    GraphConfig {
+        base_url: graph.base_url.clone(),
+        notification_hosts: graph.notification_hosts.clone(),
+        user_agent: graph.user_agent.clone().unwrap_or(default.user_agent),
+        connect_timeout: network.connect_timeout,
+        request_timeout: network.request_timeout,
+        proxy: network.proxy.clone(),
+        ca_pem: network.ca_pem.clone(),
+    }
+}
+
+/// How the identity platform is reached: as Graph is.
+#[cfg(feature = "login")]
+pub(crate) fn login_network(network: &Network) -> drivetap_bridge::graph::login::LoginNetwork {
+    drivetap_bridge::graph::login::LoginNetwork {
+        connect_timeout: network.connect_timeout,
+        request_timeout: network.request_timeout,
+        proxy: network.proxy.clone(),
+        ca_pem: network.ca_pem.clone(),
+    }
 }
 
 #[cfg(not(feature = "reqwest"))]

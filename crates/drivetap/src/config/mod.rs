@@ -17,6 +17,7 @@ use std::time::Duration;
 
 use drivetap_bridge::core::AccountName;
 use drivetap_bridge::core::feed::SubscriptionSettings;
+use drivetap_bridge::graph::login::LoginUrl;
 use drivetap_bridge::graph::{BaseUrl, Quota};
 
 pub use self::network::{Network, TransportKind};
@@ -56,6 +57,8 @@ pub struct Config {
 pub struct GraphSection {
     /// Where Graph is. Default: the global cloud.
     pub base_url: BaseUrl,
+    /// Where people sign in. `None`: it follows from `base_url`.
+    pub login_url: Option<LoginUrl>,
     /// Default `NONISV|drivetap|drivetap/VERSION`.
     pub user_agent: Option<String>,
     /// Which hosts a `notificationUrl` may name. Default `*.svc.ms`.
@@ -66,7 +69,7 @@ impl GraphSection {
     /// The defaults, at this address.
     #[must_use]
     pub fn at(base_url: BaseUrl) -> Self {
-        Self { base_url, user_agent: None, notification_hosts: vec!["*.svc.ms".to_owned()] }
+        Self { base_url, login_url: None, user_agent: None, notification_hosts: vec!["*.svc.ms".to_owned()] }
     }
 }
 
@@ -91,6 +94,8 @@ pub enum TokenFrom {
     File(PathBuf),
     /// A program and its arguments; it prints the token.
     Command(Vec<String>),
+    /// A login, by its name: what `drivetap login` left.
+    Login(AccountName),
 }
 
 /// `[[subscription]]`.

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use drivetap_bridge::core::feed::{Emit, Start, SubscriptionSettings};
 use drivetap_bridge::core::{AccountName, NotificationHosts, Resource};
+use drivetap_bridge::graph::login::LoginUrl;
 use drivetap_bridge::graph::{BaseUrl, Cloud, Quota};
 use toml::de::DeTable;
 use tracing::Level;
@@ -115,6 +116,7 @@ fn whole(root: Section<'_>, env: &Env, purpose: Purpose, problems: &Problems) ->
 fn graph(section: Section<'_>) -> Option<GraphSection> {
     let cloud = section.parsed::<Cloud>("cloud");
     let base_url = section.parsed::<BaseUrl>("base_url");
+    let login_url = section.parsed::<LoginUrl>("login_url");
     let user_agent = section.text("user_agent");
     let hosts = section.texts("notification_hosts");
 
@@ -134,6 +136,7 @@ fn graph(section: Section<'_>) -> Option<GraphSection> {
 
     let base_url = base_url.map_or_else(|| cloud.map_or(Cloud::Global, |at| at.value).into(), |at| at.value);
     let mut graph = GraphSection::at(base_url);
+    graph.login_url = login_url.map(|at| at.value);
     graph.user_agent = user_agent.map(|at| at.value.to_owned());
     if let Some(hosts) = hosts {
         graph.notification_hosts = hosts.into_iter().map(|at| at.value.to_owned()).collect();
@@ -146,7 +149,7 @@ fn account(name: &At<&str>, section: Section<'_>) -> Option<Account> {
     if let Err(error) = &parsed {
         section.problem_at(name, error.to_string());
     }
-    let example = "{ env = \"DRIVETAP_TOKEN\" }, { file = \"…\" } or { command = [\"…\"] }";
+    let example = "{ login = \"default\" }, { env = \"DRIVETAP_TOKEN\" }, { file = \"…\" } or { command = [\"…\"] }";
     let token = section.required("token", section.section("token", format!("token of {}", section.name())), example);
     let requests = section.integer::<u32>("requests_in_5_min", 10, 1_000_000);
     section.finish();
@@ -155,9 +158,10 @@ fn account(name: &At<&str>, section: Section<'_>) -> Option<Account> {
 }
 
 fn token_from(section: Section<'_>) -> Option<TokenFrom> {
-    if let Some(at) = section.text("login") {
-        section.problem_at(&at, "token = { login = … } comes with a later version: use env, file or command");
-        return None;
+    let login = section.parsed::<AccountName>("login").map(|at| (false, at.span, TokenFrom::Login(at.value)));
+    #[cfg(not(feature = "login"))]
+    if login.is_some() {
+        section.problem("token = { login = … } is not compiled into this binary: build it with the feature \"login\"");
     }
     let env = section.text("env").map(|at| (at.value.is_empty(), at.span, TokenFrom::Env(at.value.to_owned())));
     let file = section.path("file").map(|at| (false, at.span, TokenFrom::File(at.value)));
@@ -167,8 +171,8 @@ fn token_from(section: Section<'_>) -> Option<TokenFrom> {
         let empty = program.is_none_or(|at| at.value.is_empty());
         (empty, span, TokenFrom::Command(args.iter().map(|at| at.value.to_owned()).collect()))
     });
-    let asked_for = ["env", "file", "command"].iter().filter(|key| section.has(key)).count();
-    let mut given = [env, file, command].into_iter().flatten();
+    let asked_for = ["login", "env", "file", "command"].iter().filter(|key| section.has(key)).count();
+    let mut given = [login, env, file, command].into_iter().flatten();
     let source = match (given.next(), given.next()) {
         (Some((false, _, source)), None) => Some(source),
         (Some((true, _, TokenFrom::Command(_))), None) => {
@@ -180,13 +184,15 @@ fn token_from(section: Section<'_>) -> Option<TokenFrom> {
             None
         }
         (Some(_), Some(_)) => {
-            section.problem("a token has one source: env, file or command");
+            section.problem("a token has one source: login, env, file or command");
             None
         }
         // What was given is wrong, and has been said.
         (None, _) if asked_for > 0 => None,
         (None, _) => {
-            section.problem("a token has no source: write env = \"DRIVETAP_TOKEN\", file = \"…\" or command = [\"…\"]");
+            section.problem(
+                "a token has no source: write login = \"default\", env = \"DRIVETAP_TOKEN\", file = \"…\" or command = [\"…\"]",
+            );
             None
         }
     };

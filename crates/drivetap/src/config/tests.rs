@@ -111,7 +111,7 @@ fn every_mistake_is_said_with_its_place() {
     check("[graph]\nclod = \"x\"\n", &["d.toml:9:1: unknown key \"clod\" in [graph]: did you mean \"cloud\"?"]);
     check(
         "[graph]\nzzz = 1\n",
-        &["d.toml:9:1: unknown key \"zzz\" in [graph]: it takes cloud, base_url, user_agent, notification_hosts"],
+        &["d.toml:9:1: unknown key \"zzz\" in [graph]: it takes cloud, base_url, login_url, user_agent, notification_hosts"],
     );
     check(
         "[network]\nbackof_max = \"1s\"\n",
@@ -135,24 +135,29 @@ fn every_mistake_is_said_with_its_place() {
     check(
         "[account.b]\n",
         &[
-            "d.toml:8:10: [account.b] has no token: write token = { env = \"DRIVETAP_TOKEN\" }, { file = \"…\" } or { command = [\"…\"] }",
+            "d.toml:8:10: [account.b] has no token: write token = { login = \"default\" }, { env = \"DRIVETAP_TOKEN\" }, { file = \"…\" } or { command = [\"…\"] }",
         ],
     );
     check(
-        "[account.b]\ntoken = { login = \"default\" }\n",
-        &["d.toml:9:19: token = { login = … } comes with a later version: use env, file or command"],
+        "[account.b]\ntoken = { login = \"a b\" }\n",
+        &["d.toml:9:19: login: account name \"a b\": use 1 to 64 of letters, digits, '-', '_' and '.', and no dot in front"],
     );
     check(
         "[account.b]\ntoken = {}\n",
-        &["d.toml:9:9: a token has no source: write env = \"DRIVETAP_TOKEN\", file = \"…\" or command = [\"…\"]"],
+        &[
+            "d.toml:9:9: a token has no source: write login = \"default\", env = \"DRIVETAP_TOKEN\", file = \"…\" or command = [\"…\"]",
+        ],
     );
-    check("[account.b]\ntoken = { env = \"A\", file = \"b\" }\n", &["d.toml:9:9: a token has one source: env, file or command"]);
+    check(
+        "[account.b]\ntoken = { env = \"A\", file = \"b\" }\n",
+        &["d.toml:9:9: a token has one source: login, env, file or command"],
+    );
     check("[account.b]\ntoken = { env = \"\" }\n", &["d.toml:9:17: env is empty: write the variable's name"]);
     check("[account.b]\ntoken = { env = 1 }\n", &["d.toml:9:17: env must be a string, and this is a whole number"]);
     check(
         "[account.b]\ntoken = { enw = \"T\" }\n",
         &[
-            "d.toml:9:9: a token has no source: write env = \"DRIVETAP_TOKEN\", file = \"…\" or command = [\"…\"]",
+            "d.toml:9:9: a token has no source: write login = \"default\", env = \"DRIVETAP_TOKEN\", file = \"…\" or command = [\"…\"]",
             "d.toml:9:11: unknown key \"enw\" in token of [account.b]: did you mean \"env\"?",
         ],
     );
@@ -417,7 +422,8 @@ mod schema {
             "[graph]\ncloud = \"moon\"\n",
             "[account.b]\n",
             "[account.b]\ntoken = { env = \"A\" }\nrequests_in_5_min = 9\n",
-            "[account.b]\ntoken = { login = \"x\" }\n",
+            "[account.b]\ntoken = { login = \"a b\" }\n",
+            "[graph]\nlogin_url = \"http://login.example\"\n",
             "[account.b]\ntoken = { env = \"A\", file = \"b\" }\n",
             "[account.\"a b\"]\ntoken = { env = \"T\" }\n",
             "[[subscription]]\nresource = \"notes\"\n",
@@ -468,10 +474,7 @@ mod schema {
         for (name, section) in [("stdout", "[sink.b]\ntype = \"stdout\""), ("kafka", kafka), ("redis", redis)] {
             assert_eq!(asked_for(section), keys(&format!("/$defs/{name}/properties")), "{name}");
         }
-        // `login` is read, to say that it is not there yet.
-        let mut token = asked_for("[account.b.token]");
-        assert!(token.remove("login"));
-        assert_eq!(token, keys("/properties/account/additionalProperties/properties/token/properties"));
+        assert_eq!(asked_for("[account.b.token]"), keys("/properties/account/additionalProperties/properties/token/properties"));
         let mut dead_letter = asked_for("[sink.b]\ntype = \"stdout\"\n[sink.b.dead_letter]");
         assert!(dead_letter.remove("topic"));
         assert_eq!(dead_letter, keys("/$defs/dead_letter/properties"));

@@ -9,6 +9,7 @@ use crate::cli::Connection;
 use crate::config::{Account, Config, GraphSection, Log, Network, Purpose, TokenFrom};
 use crate::env::Env;
 use crate::exit::Failure;
+use crate::login;
 
 /// The configuration that the flags say, without subscriptions and sinks, and with the one account that is used.
 pub(super) fn connect(connection: Connection, env: &Env) -> Result<Config, Failure> {
@@ -22,7 +23,7 @@ pub(super) fn connect(connection: Connection, env: &Env) -> Result<Config, Failu
     let base_url = base_url.unwrap_or_else(|| cloud.map_or_else(BaseUrl::default, Into::into));
     let token = match token_file {
         Some(path) => TokenFrom::File(path),
-        None => TokenFrom::Env(token_env.unwrap_or_else(|| "DRIVETAP_TOKEN".to_owned())),
+        None => token_of_the_environment(token_env, &account.clone().unwrap_or_default(), env),
     };
     Ok(Config {
         graph: GraphSection::at(base_url),
@@ -35,6 +36,18 @@ pub(super) fn connect(connection: Connection, env: &Env) -> Result<Config, Failu
         deadline: Duration::from_secs(30),
         log: Log::default(),
     })
+}
+
+/// The variable that was asked for; else `DRIVETAP_TOKEN`, else the login of that name, where there is one.
+fn token_of_the_environment(asked: Option<String>, account: &AccountName, env: &Env) -> TokenFrom {
+    const TOKEN: &str = "DRIVETAP_TOKEN";
+
+    let has_login = || login::store(env).is_ok_and(|store| store.path(account).exists());
+    match asked {
+        Some(name) => TokenFrom::Env(name),
+        None if env.get(TOKEN).is_none() && has_login() => TokenFrom::Login(account.clone()),
+        None => TokenFrom::Env(TOKEN.to_owned()),
+    }
 }
 
 fn choose(mut accounts: Vec<Account>, asked: Option<AccountName>) -> Result<Account, Failure> {

@@ -31,6 +31,7 @@ use crate::cli::{Command, SchemaOf};
 use crate::config::{Account, Config, Log, OutputFormat, Purpose, SCHEMA};
 use crate::env::Env;
 use crate::exit::Failure;
+use crate::login;
 use crate::logs::{self, say};
 use crate::wiring::StdoutClosed;
 
@@ -72,6 +73,9 @@ enum Work {
     Record(Box<record::RecordingRun>),
     Replay(crate::everyday::Replay, Env, Streams),
     Verify(Box<verify::Verification>),
+    Login(Box<login::Login>, Env),
+    Logout(login::Logout, Env),
+    Accounts(login::Accounts, Env),
     #[cfg(feature = "demo")]
     Demo(Box<demo::Demonstration>),
     #[cfg(feature = "demo")]
@@ -108,6 +112,9 @@ pub fn prepare(command: Command, env: &Env, streams: Streams) -> Result<Prepared
         Command::Listen(args) => (Work::Listen(Box::new(listen::Listening::new(*args, env, streams)?)), quiet),
         Command::Record(args) => (Work::Record(Box::new(record::RecordingRun::new(*args, env, streams)?)), quiet),
         Command::Replay(args) => (Work::Replay(args, env.clone(), streams), quiet),
+        Command::Login(args) => (Work::Login(args, env.clone()), quiet),
+        Command::Logout(args) => (Work::Logout(args, env.clone()), quiet),
+        Command::Accounts(args) => (Work::Accounts(args, env.clone()), quiet),
         #[cfg(feature = "demo")]
         Command::Demo(args) => (Work::Demo(Box::new(demo::Demonstration::new(args, streams))), quiet),
         #[cfg(feature = "demo")]
@@ -148,6 +155,12 @@ impl Prepared {
             Work::Listen(listening) => listening.run().await?,
             Work::Record(recording) => recording.run().await?,
             Work::Replay(args, env, streams) => replay::replay(args, &env, streams).await?,
+            Work::Login(args, env) => login::sign_in(*args, &env).await?,
+            Work::Logout(args, env) => login::sign_out(args, &env).await?,
+            Work::Accounts(args, env) => match login::list(&args, &env).await? {
+                Some(text) => print(&text)?,
+                None => say("nobody is signed in: `drivetap login` does it"),
+            },
             #[cfg(feature = "demo")]
             Work::Demo(demonstration) => demonstration.run().await?,
             #[cfg(feature = "demo")]
