@@ -6,17 +6,20 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, FromArgMatches as _, Parser, Subcommand, ValueEnum};
 use drivetap_bridge::core::{AccountName, Resource};
 use drivetap_bridge::graph::{BaseUrl, Cloud};
 use jiff::Timestamp;
 
+use crate::arguments::{self, Output};
 use crate::config::{self, OutputFormat};
 use crate::escape;
 use crate::everyday::{self, Check, Discover, Record, Replay, Trigger};
 use crate::exit::Kind;
+use crate::init::{self, Init};
 use crate::login::{self, Accounts, Login, Logout};
 use crate::sink_url::SinkUrl;
+use crate::version;
 
 /// Bridge OneDrive and SharePoint changes from Microsoft Graph to Kafka, Redis and standard output.
 ///
@@ -27,6 +30,12 @@ pub struct Cli {
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
+    /// With --version: as one JSON object
+    #[arg(long, requires = "version")]
+    pub json: bool,
+    /// How standard error and colours look.
+    #[command(flatten)]
+    pub output: Output,
 }
 
 const EXAMPLES: &str = "\
@@ -41,8 +50,9 @@ Examples:
   drivetap verify -c drivetap.toml --sink bus     whether the sink has what the drive has
 
 Exit codes:
-  0 done, 1 verify found a difference, 64 bad arguments, 69 Graph or a sink unreachable where needed, 70 internal error,
-  77 sign-in needed, 78 bad configuration, 130 and 143 stopped by a second signal";
+  0 done, 1 verify found a difference, 64 bad arguments, 69 Graph or a sink unreachable where
+  needed, 70 internal error, 77 sign-in needed, 78 bad configuration, 130 and 143 stopped by a
+  second signal";
 
 /// The commands.
 #[derive(Debug, Subcommand)]
@@ -109,6 +119,18 @@ pub enum Command {
         /// Of what
         what: SchemaOf,
     },
+    /// Write a commented starter configuration, from answers on a terminal or from flags
+    #[command(after_help = init::EXAMPLES)]
+    Init(Init),
+    /// Print a shell's completions
+    #[command(after_help = arguments::COMPLETIONS_EXAMPLES)]
+    Completions {
+        /// Which shell's
+        shell: clap_complete::Shell,
+    },
+    /// Print a manual page, as roff
+    #[command(after_help = arguments::MAN_EXAMPLES)]
+    Man(Man),
 }
 
 /// `-c FILE`.
@@ -272,6 +294,17 @@ pub struct EmulatorArgs {
     pub rate: f64,
 }
 
+/// `man`.
+#[derive(Debug, Args)]
+pub struct Man {
+    /// Which command's; the program's own without one
+    #[arg(value_name = "COMMAND")]
+    pub page: Option<String>,
+    /// Write every page into this folder instead, as drivetap.1, drivetap-run.1, …
+    #[arg(long, value_name = "DIR", conflicts_with = "page")]
+    pub dir: Option<PathBuf>,
+}
+
 /// `schema`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum SchemaOf {
@@ -282,24 +315,34 @@ pub enum SchemaOf {
 }
 
 impl Cli {
-    /// Reads arguments, the program's name first.
+    /// Reads arguments, the program's name first. A flag that is absent may stand in the environment.
     ///
     /// # Errors
     /// The exit code, once help, the version or what is wrong was printed.
     pub fn read(args: impl IntoIterator<Item = OsString>) -> Result<Self, Option<Kind>> {
-        Self::try_parse_from(args).map_err(|mut error| match error.kind() {
+        let args: Vec<_> = args.into_iter().collect();
+        let matches = arguments::command_for(&args).try_get_matches_from(&args);
+        matches.and_then(|matches| Self::from_arg_matches(&matches)).map_err(|mut error| match error.kind() {
+            ErrorKind::DisplayVersion if args.iter().any(|arg| arg == "--json") => {
+                println!("{}", version::json());
+                None
+            }
             ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
                 let _ = error.print();
                 None
             }
             // What was typed is repeated in it, so it is escaped.
             _ => {
+                let variable = arguments::variable_of(&error, &args);
                 let value = error.get(ContextKind::InvalidValue);
                 if matches!(value, Some(ContextValue::String(url)) if url.contains("://")) {
                     // There may be a password in it.
                     error.insert(ContextKind::InvalidValue, ContextValue::String("…".to_owned()));
                 }
                 let _ = io::stderr().write_all(escape::lines(&error.render().to_string()).as_bytes());
+                if let Some(variable) = variable {
+                    escape::to_stderr(&format!("The value is that of {variable} in the environment."));
+                }
                 Some(Kind::Usage)
             }
         })

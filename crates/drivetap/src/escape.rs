@@ -4,9 +4,13 @@ use std::io::{self, Write as _};
 
 use drivetap_bridge::core::escape::for_text;
 
+use crate::progress;
+
 /// Writes a message to standard error, escaped. A standard error that is closed is no reason to fail.
 pub(crate) fn to_stderr(message: &str) {
-    let _ = writeln!(io::stderr(), "{}", lines(message));
+    progress::beside(|| {
+        let _ = writeln!(io::stderr(), "{}", lines(message));
+    });
 }
 
 /// The text with everything escaped but its line ends.

@@ -1,6 +1,8 @@
 use std::fmt;
 use std::process::ExitCode;
 
+use crate::config::ConfigError;
+
 /// Why the program ends without having done what it was asked to: a code for scripts and a sentence for a person.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Failure {
@@ -65,6 +67,13 @@ impl Failure {
 
     fn new(kind: Kind, message: impl fmt::Display) -> Self {
         Self { kind, message: message.to_string() }
+    }
+}
+
+impl From<ConfigError> for Failure {
+    /// 78, with the lines that are wrong.
+    fn from(error: ConfigError) -> Self {
+        Self::config(error.explained())
     }
 }
 

@@ -11,6 +11,7 @@
     allow(
         clippy::allow_attributes,
         clippy::needless_pass_by_value,
+        clippy::unneeded_struct_pattern,
         dead_code,
         unused_imports,
         unused_variables,
@@ -19,6 +20,7 @@
 )]
 
 mod admin;
+mod arguments;
 mod bounded;
 mod cli;
 pub mod config;
@@ -26,19 +28,24 @@ mod env;
 mod escape;
 mod everyday;
 mod exit;
+mod init;
 mod login;
 pub mod logs;
 mod metrics;
+mod progress;
 mod recording;
 pub mod run;
 mod signals;
 mod sink_url;
 mod verify;
+mod version;
 mod wiring;
 
-pub use cli::{Cli, Command, Connection, Demo, EmulatorArgs, FromFile, Listen, SchemaOf, Verify};
+pub use arguments::{Colour, Output};
+pub use cli::{Cli, Command, Connection, Demo, EmulatorArgs, FromFile, Listen, Man, SchemaOf, Verify};
 pub use env::Env;
 pub use exit::{Failure, Kind};
+pub use init::{Init, SinkChoice};
 pub use login::{Accounts, Login, Logout, Scopes};
 pub use run::Streams;
 pub use sink_url::{SinkUrl, SinkUrlError};

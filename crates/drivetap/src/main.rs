@@ -21,9 +21,9 @@ fn main() -> ExitCode {
 
 fn start(cli: Cli) -> Result<(), Failure> {
     let env = Env::of_the_process();
-    let streams = Streams::of_the_process(&env);
+    let streams = Streams::of_the_process(&env, cli.output.color);
     let command = run::prepare(cli.command, &env, streams)?;
-    logs::init(command.log(), &env)?;
+    logs::init(cli.output.over(command.log()), &env)?;
 
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()

@@ -37,3 +37,9 @@ pub use config::{InvalidConfig, KafkaConfig, Mode};
 pub use dead_letters::KafkaDeadLetters;
 pub use read_back::{ReadBack, ReadBackError, Stored};
 pub use sink::KafkaSink;
+
+/// The version of the librdkafka in this binary: `2.12.1`.
+#[must_use]
+pub fn librdkafka_version() -> String {
+    rdkafka::util::get_rdkafka_version().1
+}

@@ -3,9 +3,11 @@
 //! Two stages. [`toml`] gives a tree that knows where everything stands (serde's internally tagged enums would lose that); `Section`
 //! reads it key by key into the values below, so that what is unknown is what nobody asked for.
 
+mod excerpt;
 mod network;
 mod problem;
 mod read;
+mod secret;
 mod section;
 mod sink;
 
@@ -123,7 +125,7 @@ impl Default for Log {
 }
 
 /// `[log] format`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum LogFormat {
     /// To be read.
     Text,
@@ -134,14 +136,17 @@ pub enum LogFormat {
 /// What a file is read for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
-    /// `run` and `validate`: it has to say what to watch and where events go.
+    /// `run`: it has to say what to watch and where events go. A secret's command is run.
     Service,
+    /// `validate`: the same, and nothing is run.
+    Validation,
     /// `listen -c`: it says how to reach Graph; what to watch and where events go are arguments.
     Connection,
 }
 
 impl Config {
-    /// Reads a file. Touches no network; a `ca_file` is read, a token is not asked for.
+    /// Reads a file. Touches no network; a `ca_file` is read, a token is not asked for. A sink's secret is read, from a command only for
+    /// [`Purpose::Service`].
     ///
     /// # Errors
     /// Everything that is wrong with it.

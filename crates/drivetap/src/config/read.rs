@@ -40,7 +40,8 @@ pub(super) fn config(text: &str, dir: &Path, env: &Env, purpose: Purpose) -> Res
     if !errors.is_empty() {
         return Err(problems);
     }
-    let root = Section::new("the file", document.get_ref(), 0..0, Context { problems: &problems, dir });
+    let cx = Context { problems: &problems, dir, text, env, runs_commands: purpose == Purpose::Service };
+    let root = Section::new("the file", document.get_ref(), 0..0, cx);
     let read = whole(root, env, purpose, &problems);
     match read {
         Some(config) if problems.is_empty() => Ok(config),
@@ -73,7 +74,7 @@ fn whole(root: Section<'_>, env: &Env, purpose: Purpose, problems: &Problems) ->
         path
     });
     let state = state.map(|at| at.value);
-    let sinks = sinks(&root, state.as_deref(), env);
+    let sinks = sinks(&root, state.as_deref());
 
     let (on_the_net, delta) = (root.section("network", "[network]"), root.section("delta", "[delta]"));
     let network = network::network(on_the_net.as_ref(), delta.as_ref(), env, problems);
@@ -91,7 +92,7 @@ fn whole(root: Section<'_>, env: &Env, purpose: Purpose, problems: &Problems) ->
     });
     let log = root.section("log", "[log]").map(log).unwrap_or_default();
 
-    if purpose == Purpose::Service {
+    if purpose != Purpose::Connection {
         if root.list_of_sections("subscription").is_empty() {
             problems.whole("there is no subscription, so nothing would be watched: add [[subscription]] with resource = \"me\"");
         }
@@ -248,11 +249,11 @@ fn emit(section: &Section<'_>, words: &[At<&str>]) -> Option<Emit> {
     Some(emit)
 }
 
-fn sinks(root: &Section<'_>, state: Option<&Path>, env: &Env) -> Vec<SinkConfig> {
+fn sinks(root: &Section<'_>, state: Option<&Path>) -> Vec<SinkConfig> {
     let mut sinks = Vec::new();
     let mut on_stdout: Option<String> = None;
     for (name, section) in root.named_sections("sink") {
-        let Some(sink) = sink(&name, section, state, env) else {
+        let Some(sink) = sink(&name, section, state) else {
             continue;
         };
         #[cfg(feature = "stdout")]

@@ -10,6 +10,8 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::problem::Problems;
+use super::secret::{self, Secret};
+use crate::env::Env;
 
 /// A table that is being read, key by key. Whatever was asked for is known; [`finish`](Self::finish) reports the rest.
 ///
@@ -29,6 +31,12 @@ pub(super) struct Context<'d> {
     pub(super) problems: &'d Problems,
     /// What relative paths are relative to.
     pub(super) dir: &'d Path,
+    /// The file itself.
+    pub(super) text: &'d str,
+    /// Where `{ env = … }` is read from.
+    pub(super) env: &'d Env,
+    /// Whether a secret's `{ command = […] }` is run: not where the secret is not used.
+    pub(super) runs_commands: bool,
 }
 
 /// A value and where it stands.
@@ -52,10 +60,8 @@ impl<'d> Section<'d> {
         self.table.get(key).is_some()
     }
 
-    /// Whether the key is there and a table.
-    #[cfg(feature = "redis")]
-    pub(super) fn is_table(&self, key: &str) -> bool {
-        self.table.get(key).is_some_and(|found| found.get_ref().is_table())
+    pub(super) fn context(&self) -> Context<'d> {
+        self.cx
     }
 
     /// Something is wrong with the section as a whole.
@@ -186,6 +192,19 @@ impl<'d> Section<'d> {
         (texts.len() == array.len()).then_some(texts)
     }
 
+    /// A value that is better not in the file: `"…"`, or `{ env = "NAME" }`, `{ file = "…" }`, `{ command = ["…"] }`.
+    #[cfg(feature = "redis")]
+    pub(super) fn secret(&self, key: &'static str) -> Option<Secret> {
+        let found = self.value(key)?;
+        match found.get_ref() {
+            DeValue::String(text) => Some(Secret::Known(text.to_string().into())),
+            DeValue::Table(table) => {
+                secret::read(key, Section::new(format!("{key} of {}", self.name), table, found.span(), self.cx))
+            }
+            other => self.wrong(key, found.span(), secret::FORMS, other),
+        }
+    }
+
     /// A sub-table, called `name`.
     pub(super) fn section(&self, key: &'static str, name: impl Into<String>) -> Option<Section<'d>> {
         let found = self.value(key)?;
@@ -235,14 +254,14 @@ impl<'d> Section<'d> {
         array.iter().filter_map(one).collect()
     }
 
-    /// Every key of the section with its scalar as text; a key written with bare dots counts as one key.
-    pub(super) fn pairs(&self) -> Vec<(At<String>, String)> {
+    /// Every key of the section with its scalar as text; a key written with bare dots counts as one key, and any value may be a secret.
+    pub(super) fn pairs(&self) -> Vec<(At<String>, Secret)> {
         let mut pairs = Vec::new();
         self.pairs_below("", self.table, &mut pairs);
         pairs
     }
 
-    fn pairs_below(&self, prefix: &str, table: &'d DeTable<'d>, pairs: &mut Vec<(At<String>, String)>) {
+    fn pairs_below(&self, prefix: &str, table: &'d DeTable<'d>, pairs: &mut Vec<(At<String>, Secret)>) {
         for (key, value) in table {
             let name = format!("{prefix}{}", key.get_ref());
             let text = match value.get_ref() {
@@ -250,17 +269,27 @@ impl<'d> Section<'d> {
                 DeValue::Integer(n) => n.to_string(),
                 DeValue::Float(n) => n.to_string(),
                 DeValue::Boolean(truth) => truth.to_string(),
+                DeValue::Table(table) if self.is_inline(&value.span()) => {
+                    let from = Section::new(format!("{name} of {}", self.name), table, value.span(), self.cx);
+                    pairs.extend(secret::read(&name, from).map(|secret| (At { value: name, span: key.span() }, secret)));
+                    continue;
+                }
                 DeValue::Table(below) => {
                     self.pairs_below(&format!("{name}."), below, pairs);
                     continue;
                 }
                 other => {
-                    self.wrong::<()>(&name, value.span(), "a string, a number, true or false", other);
+                    self.wrong::<()>(&name, value.span(), "a string, a number, true, false or a secret", other);
                     continue;
                 }
             };
-            pairs.push((At { value: name, span: key.span() }, text));
+            pairs.push((At { value: name, span: key.span() }, Secret::Known(text.into())));
         }
+    }
+
+    /// `{ … }`, and not the table that a key with dots makes.
+    fn is_inline(&self, span: &Range<usize>) -> bool {
+        self.cx.text.get(span.start..).is_some_and(|text| text.starts_with('{'))
     }
 
     /// Reports the keys that nobody asked for, each with the nearest known one.

@@ -2,8 +2,9 @@ use std::path::{Path, PathBuf};
 
 use drivetap_bridge::{DeadLetters, Role, SinkSettings};
 
+#[cfg(any(feature = "kafka", feature = "redis"))]
+use super::secret::Secret;
 use super::section::{At, Section};
-use crate::env::Env;
 
 /// `[sink.NAME]`.
 #[derive(Debug)]
@@ -56,16 +57,17 @@ const DEAD_LETTER_BYTES: u64 = 64 * 1024 * 1024;
 const GIB: i64 = 1 << 30;
 
 /// `None`: it is wrong, and why is among the problems.
-pub(super) fn sink(name: &At<&str>, section: Section<'_>, state: Option<&Path>, env: &Env) -> Option<SinkConfig> {
+pub(super) fn sink(name: &At<&str>, section: Section<'_>, state: Option<&Path>) -> Option<SinkConfig> {
     let role = section.word("role", &[("durable", Role::Durable), ("live", Role::Live)]);
     let window = section.integer("window", 1, GIB);
     let overflow_after = section.duration("overflow_after");
     let (dead_letters, letter_topic) = dead_letters(&section, name.value, state);
+    let knows_type = section.text("type").is_some_and(|kind| ["stdout", "kafka", "redis"].contains(&kind.value));
     let kind =
         section.required("type", section.text("type"), "\"stdout\", \"kafka\" or \"redis\"").and_then(|kind| match kind.value {
             "stdout" => stdout(&section, &kind),
             "kafka" => kafka(&section, &kind, letter_topic.as_ref()),
-            "redis" => redis(&section, &kind, env),
+            "redis" => redis(&section, &kind),
             other => {
                 section.problem_at(&kind, format!("type is {other:?}, which is none of: stdout, kafka, redis"));
                 None
@@ -84,8 +86,10 @@ pub(super) fn sink(name: &At<&str>, section: Section<'_>, state: Option<&Path>, 
     }
 
     // Which other keys there are hangs on the type: without one, every key would look unknown.
+    if knows_type {
+        section.finish();
+    }
     let (kind, default_role) = kind?;
-    section.finish();
     let mut settings = SinkSettings::new(name.value, role.map_or(default_role, |at| at.value));
     window.into_iter().for_each(|at| settings.window = at.value);
     overflow_after.into_iter().for_each(|at| settings.overflow_after = at.value);
@@ -106,6 +110,10 @@ fn stdout(section: &Section<'_>, kind: &At<&str>) -> Made {
     not_compiled_in(section, kind)
 }
 
+/// In place of a secret whose command is not run.
+#[cfg(feature = "kafka")]
+const UNREAD: &str = "unread";
+
 #[cfg(feature = "kafka")]
 fn kafka(section: &Section<'_>, _: &At<&str>, letter_topic: Option<&At<&str>>) -> Made {
     use drivetap_bridge::sink_kafka::{InvalidConfig, KafkaConfig, KafkaSink, Mode};
@@ -120,8 +128,17 @@ fn kafka(section: &Section<'_>, _: &At<&str>, letter_topic: Option<&At<&str>>) -
     let mut config = KafkaConfig::new(value(&servers, "localhost:9092"), value(&topic, "drive-events"));
     config.dead_letter_topic = letter_topic.map(|at| at.value.to_owned());
     mode.into_iter().for_each(|at| config.mode = at.value);
-    config.librdkafka = keys.iter().map(|(key, value)| (key.value.clone(), value.clone())).collect();
-    match KafkaSink::new(config.clone()) {
+    let text = |value: &Secret| value.expose().unwrap_or(UNREAD).to_owned();
+    config.librdkafka = keys.iter().map(|(key, value)| (key.value.clone(), text(value))).collect();
+    let unread = |name: &str| keys.iter().any(|(key, value)| key.value == name && value.expose().is_none());
+    let made = loop {
+        match KafkaSink::new(config.clone()) {
+            // Its name is right; what its command would print is not known.
+            Err(InvalidConfig::Value { key, .. }) if unread(&key) && config.librdkafka.remove(&key).is_some() => {}
+            made => break made,
+        }
+    };
+    match made {
         Ok(_) => servers.and(topic).map(|_| (SinkKind::Kafka(config), Role::Durable)),
         Err(error) => {
             let place = match &error {
@@ -147,13 +164,13 @@ fn kafka(section: &Section<'_>, kind: &At<&str>, _: Option<&At<&str>>) -> Made {
 }
 
 #[cfg(feature = "redis")]
-fn redis(section: &Section<'_>, _: &At<&str>, env: &Env) -> Made {
+fn redis(section: &Section<'_>, _: &At<&str>) -> Made {
     use drivetap_bridge::sink_redis::{RedisConfig, RedisUrl};
 
     let url = section.required("url", section.parsed::<RedisUrl>("url"), "\"redis://127.0.0.1:6379\"");
     let channel = section.text("channel");
     let username = section.text("username");
-    let password = secret(section, "password", env);
+    let password = section.secret("password");
     let ca = section.contents("ca_file");
 
     let in_url = url.as_ref().and_then(|at| at.value.channel());
@@ -170,38 +187,14 @@ fn redis(section: &Section<'_>, _: &At<&str>, env: &Env) -> Made {
     }
     let mut config = RedisConfig::new(url?.value, named?);
     config.username = username.map(|at| at.value.to_owned());
-    config.password = password;
+    config.password = password.and_then(Secret::known);
     config.ca_pem = ca.map(|at| at.value);
     Some((SinkKind::Redis(config), Role::Live))
 }
 
 #[cfg(not(feature = "redis"))]
-fn redis(section: &Section<'_>, kind: &At<&str>, _: &Env) -> Made {
+fn redis(section: &Section<'_>, kind: &At<&str>) -> Made {
     not_compiled_in(section, kind)
-}
-
-/// `"…"`, `{ env = "NAME" }` or `{ file = "…" }`; the latter two are read once, at the start.
-#[cfg(feature = "redis")]
-fn secret(section: &Section<'_>, key: &'static str, env: &Env) -> Option<secrecy::SecretString> {
-    if !section.is_table(key) {
-        return section.text(key).map(|at| at.value.into());
-    }
-    let from = section.section(key, format!("{key} of {}", section.name()))?;
-    let (variable, file) = (from.text("env"), from.contents("file"));
-    let found = match (variable, file) {
-        (Some(at), None) => env.get(at.value).or_else(|| {
-            from.problem_at(&at, format!("{key}: the environment variable {} is not set", at.value));
-            None
-        }),
-        (None, Some(at)) => Some(String::from_utf8_lossy(&at.value).trim_end_matches(['\r', '\n']).to_owned()),
-        (Some(_), Some(_)) => {
-            from.problem(format!("{key}: either env or file"));
-            None
-        }
-        (None, None) => from.required("file", None, "\"…\", or env = \"NAME\"").unwrap_or_default(),
-    };
-    from.finish();
-    found.map(Into::into)
 }
 
 #[cfg(not(all(feature = "stdout", feature = "kafka", feature = "redis")))]

@@ -405,7 +405,10 @@ mod schema {
         let list =
             "[[subscription]]\nresource = \"site:h,1,2/list:Shared Documents\"\nemit = [\"changes\"]\nstart = \"beginning\"\n";
         let redis = "[sink.r]\ntype = \"redis\"\nurl = \"rediss://u:p@h?channel=c\"\npassword = \"p\"\nrole = \"durable\"\n";
-        for text in [GOOD.to_owned(), every_key, emulator, format!("{GOOD}{list}"), format!("{GOOD}{redis}")] {
+        let kafka = "[sink.k]\ntype = \"kafka\"\nbootstrap_servers = \"a:1\"\ntopic = \"t\"\n[sink.k.librdkafka]\n";
+        let secret = "sasl.password = { command = [\"echo\", \"p\"] }\n\"ssl.key.password\" = { env = \"REDIS_PASSWORD\" }\n";
+        let kafka = format!("{GOOD}{kafka}{secret}");
+        for text in [GOOD.to_owned(), every_key, emulator, format!("{GOOD}{list}"), format!("{GOOD}{redis}"), kafka] {
             let (valid, read) = check(&text);
             assert!(valid, "{text}");
             assert!(read.is_ok(), "{read:?}");
@@ -475,6 +478,8 @@ mod schema {
             assert_eq!(asked_for(section), keys(&format!("/$defs/{name}/properties")), "{name}");
         }
         assert_eq!(asked_for("[account.b.token]"), keys("/properties/account/additionalProperties/properties/token/properties"));
+        let secrets: BTreeSet<_> = (0..3).flat_map(|n| keys(&format!("/$defs/secret/oneOf/{n}/properties"))).collect();
+        assert_eq!(asked_for(&format!("{redis}\n[sink.b.password]")), secrets);
         let mut dead_letter = asked_for("[sink.b]\ntype = \"stdout\"\n[sink.b.dead_letter]");
         assert!(dead_letter.remove("topic"));
         assert_eq!(dead_letter, keys("/$defs/dead_letter/properties"));

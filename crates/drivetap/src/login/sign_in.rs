@@ -71,7 +71,7 @@ impl Surroundings {
             let network = Network::from_env(env).map_err(Failure::config)?;
             return Ok(Self { account: args.account.clone().unwrap_or_default(), graph, network });
         };
-        let Config { graph, network, accounts, .. } = Config::load(file, env, Purpose::Connection).map_err(Failure::config)?;
+        let Config { graph, network, accounts, .. } = Config::load(file, env, Purpose::Connection)?;
         let login = |token: &TokenFrom| match token {
             TokenFrom::Login(name) => Some(name.clone()),
             _ => None,

@@ -15,7 +15,7 @@ use crate::login;
 pub(super) fn connect(connection: Connection, env: &Env) -> Result<Config, Failure> {
     let Connection { config, base_url, cloud, token_env, token_file, account } = connection;
     if let Some(path) = config {
-        let mut config = Config::load(&path, env, Purpose::Connection).map_err(Failure::config)?;
+        let mut config = Config::load(&path, env, Purpose::Connection)?;
         config.accounts = vec![choose(config.accounts, account)?];
         (config.state, config.admin) = (None, None);
         return Ok(config);

@@ -2,15 +2,18 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read as _};
 use std::path::{Path, PathBuf};
 
-use super::verify::{Progress, is_stdin};
+use super::verify::is_stdin;
 use crate::config::{Config, SinkKind};
 use crate::exit::Failure;
+use crate::progress::Progress;
 use crate::verify::{Folds, Place, Told, Unread};
 
 /// Where events are read back from. Each reading goes on where the one before ended.
 pub(super) struct EventsSource {
     from: From,
     heard: Heard,
+    /// Whether a line may tell how far it is.
+    moves: bool,
 }
 
 enum From {
@@ -33,7 +36,7 @@ impl EventsSource {
     ///
     /// # Errors
     /// 64 where there is no such sink, or nothing of it can be read back; 69 where a file cannot be read.
-    pub(super) fn new(config: &Config, sink: Option<&str>, events: Option<&Path>) -> Result<Self, Failure> {
+    pub(super) fn new(config: &Config, sink: Option<&str>, events: Option<&Path>, moves: bool) -> Result<Self, Failure> {
         let named = sink.map(|name| {
             let names = || config.sinks.iter().map(|sink| sink.settings.name.clone()).collect::<Vec<_>>().join(", ");
             let found = config.sinks.iter().find(|sink| sink.settings.name == name);
@@ -47,7 +50,7 @@ impl EventsSource {
                 return Err(Failure::usage("which events? --sink NAME reads them back, --events FILE takes a file of them"));
             }
         };
-        Ok(Self { from, heard: Heard::default() })
+        Ok(Self { from, heard: Heard::default(), moves })
     }
 
     /// Applies what stands there, up to its end as of now.
@@ -63,10 +66,10 @@ impl EventsSource {
     }
 
     fn read(&mut self, folds: &mut Folds) -> Result<(), Failure> {
-        let (heard, mut progress) = (&mut self.heard, Progress::new());
+        let (heard, mut progress) = (&mut self.heard, Progress::new(self.moves));
         let mut take = |told: Result<Told, Unread>, at: Place| {
             heard.take(told, at, folds);
-            progress.tell(|| format!("{} events read, up to {at}", heard.events));
+            progress.tell(heard.events, || format!("events are read, up to {at}"));
         };
         match &mut self.from {
             #[cfg(feature = "kafka")]

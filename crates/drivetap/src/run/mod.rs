@@ -18,6 +18,7 @@ mod sign_in;
 #[cfg(feature = "demo")]
 mod trigger;
 mod verify;
+mod walks;
 mod whose;
 
 use std::io::{self, IsTerminal as _, Write as _};
@@ -27,10 +28,12 @@ use drivetap_bridge::core::schema;
 use drivetap_bridge::{Pipeline, Report, RunError};
 use tokio_util::sync::CancellationToken;
 
-use crate::cli::{Command, SchemaOf};
+use crate::arguments::{self, Colour};
+use crate::cli::{Command, Man, SchemaOf};
 use crate::config::{Account, Config, Log, OutputFormat, Purpose, SCHEMA};
 use crate::env::Env;
 use crate::exit::Failure;
+use crate::init::{self, Init};
 use crate::login;
 use crate::logs::{self, say};
 use crate::wiring::StdoutClosed;
@@ -42,15 +45,23 @@ pub struct Streams {
     pub stdout_is_terminal: bool,
     /// Whether they want colours there (<https://no-color.org>).
     pub coloured: bool,
+    /// Whether a line on standard error may move: a person looks at it.
+    pub stderr_moves: bool,
 }
 
 impl Streams {
-    /// Looks at the process's own.
+    /// Looks at the process's own. `colour` is what was asked for, and wins over `NO_COLOR` and `TERM`.
     #[must_use]
-    pub fn of_the_process(env: &Env) -> Self {
+    pub fn of_the_process(env: &Env, colour: Colour) -> Self {
         let stdout_is_terminal = io::stdout().is_terminal();
         let plain = env.filled("NO_COLOR").is_some() || env.get("TERM").is_some_and(|term| term == "dumb");
-        Self { stdout_is_terminal, coloured: stdout_is_terminal && !plain }
+        let coloured = match colour {
+            Colour::Auto => stdout_is_terminal && !plain,
+            Colour::Always => true,
+            Colour::Never => false,
+        };
+        let dumb = env.get("TERM").is_none_or(|term| term == "dumb");
+        Self { stdout_is_terminal, coloured, stderr_moves: io::stderr().is_terminal() && !dumb }
     }
 
     /// What is asked for, else text for a person and JSON for a program.
@@ -68,6 +79,7 @@ pub struct Prepared {
 enum Work {
     Print(String),
     Say(String),
+    Init(Init),
     Service(Box<service::Service>),
     Listen(Box<listen::Listening>),
     Record(Box<record::RecordingRun>),
@@ -99,12 +111,15 @@ pub fn prepare(command: Command, env: &Env, streams: Streams) -> Result<Prepared
         Command::Path { resource } => (Work::Print(resource.endpoint_path()), quiet),
         Command::Schema { what: SchemaOf::Event } => (Work::Print(schema::event().trim_end().to_owned()), quiet),
         Command::Schema { what: SchemaOf::Config } => (Work::Print(SCHEMA.trim_end().to_owned()), quiet),
+        Command::Completions { shell } => (Work::Print(arguments::completions(shell)), quiet),
+        Command::Man(args) => (manual(args)?, quiet),
+        Command::Init(args) => (Work::Init(args), quiet),
         Command::Validate(from) => {
-            Config::load(&from.config, env, Purpose::Service).map_err(Failure::config)?;
+            Config::load(&from.config, env, Purpose::Validation)?;
             (Work::Say(format!("{}: valid", from.config.display())), quiet)
         }
         Command::Run(from) => {
-            let config = Config::load(&from.config, env, Purpose::Service).map_err(Failure::config)?;
+            let config = Config::load(&from.config, env, Purpose::Service)?;
             let log = config.log;
             (Work::Service(Box::new(service::Service::new(config, env.clone(), streams))), log)
         }
@@ -150,6 +165,7 @@ impl Prepared {
         match self.work {
             Work::Print(text) => print(&text)?,
             Work::Say(text) => say(&text),
+            Work::Init(args) => init::run(args)?,
             Work::Service(service) => service.run().await?,
             Work::Verify(verification) => verification.run().await?,
             Work::Listen(listening) => listening.run().await?,
@@ -173,6 +189,17 @@ impl Prepared {
             Work::Check(checking) => checking.run().await?,
         }
         Ok(())
+    }
+}
+
+fn manual(args: Man) -> Result<Work, Failure> {
+    match args.dir {
+        None => arguments::man(args.page.as_deref()).map(Work::Print),
+        Some(dir) => {
+            let written = arguments::write_man(&dir);
+            let pages = written.map_err(|error| Failure::unavailable(format_args!("{}: {error}", dir.display())))?;
+            Ok(Work::Say(format!("{}: {pages} pages", dir.display())))
+        }
     }
 }
 
@@ -257,6 +284,10 @@ fn say_drained(report: &Report, before_the_last: &str) {
 /// What became of every event: a line a sink, what else there is to say, and the sums last.
 fn drained(report: &Report, before_the_last: &str) -> String {
     let mut lines: Vec<_> = report.sinks.iter().map(ToString::to_string).collect();
+    let suppressed = logs::suppressed();
+    if suppressed > 0 {
+        lines.push(format!("{suppressed} log lines were suppressed: their like was shown too often"));
+    }
     if !before_the_last.is_empty() {
         lines.push(before_the_last.to_owned());
     }

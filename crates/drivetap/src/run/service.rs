@@ -1,8 +1,10 @@
 use tracing::{info, warn};
 
-use super::{failure, say_drained};
+use super::{failure, say_drained, walks};
 use crate::admin::Admin;
 use crate::config::Config;
+#[cfg(feature = "stdout")]
+use crate::config::SinkKind;
 use crate::env::Env;
 use crate::exit::Failure;
 use crate::metrics::Metrics;
@@ -32,6 +34,12 @@ impl Service {
         }
         let store = wiring::store(config.state.clone()).await?;
         let sinks = std::mem::take(&mut config.sinks);
+        // Events on the same terminal would tear the line to pieces.
+        #[cfg(feature = "stdout")]
+        let moves = streams.stderr_moves
+            && !(streams.stdout_is_terminal && sinks.iter().any(|sink| matches!(sink.kind, SinkKind::Stdout(_))));
+        #[cfg(not(feature = "stdout"))]
+        let moves = streams.stderr_moves;
         // A standard output that is closed holds its sink, which says so; the process stays.
         let parts = Parts::new(&config, sinks, &env, streams)?;
         parts.warn_of_closed_stdout();
@@ -47,7 +55,10 @@ impl Service {
             "drivetap runs"
         );
         let handle = pipeline.handle();
-        let ended = pipeline.run(signals.asked(), config.deadline).await;
+        let ended = tokio::select! {
+            ended = pipeline.run(signals.asked(), config.deadline) => ended,
+            never = walks::watch(&handle, moves) => match never {},
+        };
         if let Some(admin) = admin {
             admin.stop().await;
         }

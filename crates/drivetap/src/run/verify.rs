@@ -2,7 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use drivetap_bridge::core::feed::Start;
 use drivetap_bridge::core::{Backoff, DriveId, FeedId, PageEnd, PageFrom, Remedy};
@@ -16,6 +16,7 @@ use crate::config::{Account, Config, Purpose};
 use crate::env::Env;
 use crate::exit::Failure;
 use crate::logs::say;
+use crate::progress::Progress;
 use crate::run::Streams;
 use crate::verify::{Coverage, Differences, FeedReport, Folds, Look, Report};
 use crate::wiring::Parts;
@@ -46,8 +47,8 @@ const LOOKS: u64 = 5;
 impl Verification {
     pub(super) fn new(args: Verify, env: &Env, streams: Streams) -> Result<Self, Failure> {
         let Verify { config: path, sink, events, recheck_after, json } = args;
-        let config = Config::load(&path, env, Purpose::Service).map_err(Failure::config)?;
-        let source = EventsSource::new(&config, sink.as_deref(), events.as_deref())?;
+        let config = Config::load(&path, env, Purpose::Service)?;
+        let source = EventsSource::new(&config, sink.as_deref(), events.as_deref(), streams.stderr_moves)?;
         Ok(Self { config, env: env.clone(), streams, source, recheck_after, json })
     }
 
@@ -64,7 +65,7 @@ impl Verification {
             (source, folds) = source.read_into(folds).await?;
             let mut now = Vec::new();
             for feed in &watched {
-                now.push(look(feed, &mut folds, number, &config).await?);
+                now.push(look(feed, &mut folds, number, &config, streams.stderr_moves).await?);
             }
             let before = std::mem::replace(&mut looks, now);
             let open: usize = looks.iter().map(Differences::len).sum();
@@ -114,18 +115,18 @@ async fn watched(config: &Config, parts: &Parts) -> Result<Vec<Watched>, Failure
 }
 
 /// One enumeration of one feed's drive: what differs.
-async fn look(feed: &Watched, folds: &mut Folds, number: u64, config: &Config) -> Result<Differences, Failure> {
+async fn look(feed: &Watched, folds: &mut Folds, number: u64, config: &Config, moves: bool) -> Result<Differences, Failure> {
     let Some(fold) = folds.get_mut(&feed.source, feed.id.account.as_str()) else {
         return Ok(Differences::default());
     };
     let coverage = Coverage::of(fold, feed.from_beginning);
     let mut look = Look::new(fold, coverage, number);
-    enumerate(feed, &mut look, config).await?;
+    enumerate(feed, &mut look, config, moves).await?;
     Ok(look.finish())
 }
 
 /// Walks a drive from its root. Waits as Graph asks for it, a few times; an enumeration that is cut off by a 410 begins again.
-async fn enumerate(feed: &Watched, look: &mut Look<'_>, config: &Config) -> Result<(), Failure> {
+async fn enumerate(feed: &Watched, look: &mut Look<'_>, config: &Config, moves: bool) -> Result<(), Failure> {
     /// In a row. With the default back-off these are some two minutes.
     const ATTEMPTS: u32 = 8;
     const EMPTY_PAGES: u32 = 1_000;
@@ -134,12 +135,12 @@ async fn enumerate(feed: &Watched, look: &mut Look<'_>, config: &Config) -> Resu
     let mut backoff: Backoff = config.network.timing.backoff.clone();
     let mut rng = fastrand::Rng::new();
     let (mut from, mut failed, mut empty) = (PageFrom::Root, 0, 0);
-    let mut progress = Progress::new();
+    let mut progress = Progress::new(moves);
     loop {
         let failure = match feed.graph.page(drive, &from, &mut Share::alone()).await {
             Ok(page) => {
                 page.items.iter().for_each(|item| look.see(item));
-                progress.tell(|| format!("{drive}: {} items enumerated", look.seen()));
+                progress.tell(look.seen(), || format!("{drive} is enumerated"));
                 empty = if page.items.is_empty() { empty + 1 } else { 0 };
                 failed = 0;
                 backoff.reset();
@@ -197,24 +198,6 @@ fn conclude(
     source.remarks(folds.others).iter().for_each(|remark| say(remark));
     print(&if json { report.to_json().to_string() } else { report.to_text() })?;
     if report.is_clean() { Ok(()) } else { Err(Failure::difference("the events and the drive differ")) }
-}
-
-/// Says every ten seconds how far long work is.
-pub(super) struct Progress(Instant);
-
-impl Progress {
-    const EVERY: Duration = Duration::from_secs(10);
-
-    pub(super) fn new() -> Self {
-        Self(Instant::now())
-    }
-
-    pub(super) fn tell(&mut self, words: impl FnOnce() -> String) {
-        if self.0.elapsed() >= Self::EVERY {
-            self.0 = Instant::now();
-            say(&words());
-        }
-    }
 }
 
 /// `-` is standard input.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
+use secrecy::SecretString;
 use secrecy::zeroize::Zeroizing;
 use serde_json::Value;
 use tokio::io::AsyncReadExt;
@@ -44,20 +45,31 @@ impl CommandToken {
         Self { program: program.into(), args: args.into_iter().map(Into::into).collect(), kept: Mutex::new(None) }
     }
 
+    /// Runs the program and gives what it prints, whatever that is: another secret than a token. Nothing is kept.
+    ///
+    /// # Errors
+    /// As for a token, but for what is said of a token's own form.
+    pub async fn printed(&self) -> Result<SecretString, TokenError> {
+        Ok(self.in_time().await?.as_str().into())
+    }
+
     fn name(&self) -> String {
         self.program.to_string_lossy().into_owned()
     }
 
     async fn run(&self) -> Result<Kept, TokenError> {
-        let output = tokio::time::timeout(Self::TIME, self.output())
-            .await
-            .map_err(|_| TokenError::TimedOut { program: self.name(), within: Self::TIME })??;
+        let output = self.in_time().await?;
         let (token, expires) = read(&output, &self.name())?;
         let until = match expires.or(token.expires()) {
             Some(expires) => expires.checked_sub(Self::EARLY),
             None => wall().checked_add(Self::UNKNOWN),
         };
         Ok(Kept { token, until: until.unwrap_or(Timestamp::MIN) })
+    }
+
+    async fn in_time(&self) -> Result<Zeroizing<String>, TokenError> {
+        let output = tokio::time::timeout(Self::TIME, self.output()).await;
+        output.map_err(|_| TokenError::TimedOut { program: self.name(), within: Self::TIME })?
     }
 
     async fn output(&self) -> Result<Zeroizing<String>, TokenError> {

@@ -143,7 +143,7 @@ pub enum TokenError {
         source: std::io::Error,
     },
     /// The command could not be started.
-    #[error("the token command {program:?} cannot be run")]
+    #[error("the command {program:?} cannot be run")]
     Spawn {
         /// Which.
         program: String,
@@ -151,7 +151,7 @@ pub enum TokenError {
         source: std::io::Error,
     },
     /// The command said that it failed. Its output is not repeated: it could hold a token.
-    #[error("the token command {program:?} failed ({status}); run it in a terminal to see why")]
+    #[error("the command {program:?} failed ({status}); run it in a terminal to see why")]
     Exit {
         /// Which.
         program: String,
@@ -159,7 +159,7 @@ pub enum TokenError {
         status: String,
     },
     /// The command took too long and was ended.
-    #[error("the token command {program:?} did not finish within {} s", within.as_secs())]
+    #[error("the command {program:?} did not finish within {} s", within.as_secs())]
     TimedOut {
         /// Which.
         program: String,
@@ -167,7 +167,7 @@ pub enum TokenError {
         within: Duration,
     },
     /// The command's JSON has no `accessToken`.
-    #[error("the token command {program:?} printed JSON without a string `accessToken`")]
+    #[error("the command {program:?} printed JSON without a string `accessToken`")]
     NoAccessToken {
         /// Which.
         program: String,

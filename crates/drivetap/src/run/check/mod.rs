@@ -32,9 +32,7 @@ impl Checking {
     pub(super) fn new(args: Check, env: &Env, streams: Streams) -> Result<Self, Failure> {
         let Check { resources, sink, json, connection } = args;
         let mut config = match &connection.config {
-            Some(path) if resources.is_empty() && connection.account.is_none() => {
-                Config::load(path, env, Purpose::Service).map_err(Failure::config)?
-            }
+            Some(path) if resources.is_empty() && connection.account.is_none() => Config::load(path, env, Purpose::Service)?,
             _ => {
                 let mut config = connect(connection, env)?;
                 let account = config.accounts.first().map(|account| account.name.clone()).unwrap_or_default();

@@ -1,8 +1,10 @@
 //! What goes to standard error: logs, and a sentence where the program ends early.
 
+mod limit;
+
 use std::borrow::Cow;
 use std::io::{self, Write};
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use drivetap_bridge::core::escape::{for_json, for_text};
 use tracing::level_filters::LevelFilter;
@@ -14,23 +16,34 @@ use tracing_subscriber::layer::{Context, SubscriberExt as _};
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{Layer, Registry};
 
+use self::limit::{Counted, Limit, Limited};
 use crate::config::{Log, LogFormat};
 use crate::env::Env;
 use crate::escape;
 use crate::exit::Failure;
+use crate::progress;
 
 /// Shows logs on standard error from here on.
 ///
 /// `RUST_LOG` wins over the level. Whatever it says, other people's crates are capped at `info`: tungstenite prints the upgrade request,
-/// with its secrets, at `trace`.
+/// with its secrets, at `trace`. A place in the code that says the same again and again is cut short, and how often stands in its next line.
 ///
 /// # Errors
 /// 78 where `RUST_LOG` is no filter.
 pub fn init(log: Log, env: &Env) -> Result<(), Failure> {
     // An error of either means that somebody shows logs already: a test.
     let _ = tracing_log::LogTracer::init_with_filter(tracing_log::log::LevelFilter::Info);
-    let _ = subscriber(log, env, io::stderr)?.try_init();
+    let limit = Arc::new(Limit::default());
+    let _ = subscriber(log, env, Arc::clone(&limit), io::stderr)?.try_init();
+    let _ = LIMIT.set(limit);
     Ok(())
+}
+
+static LIMIT: OnceLock<Arc<Limit>> = OnceLock::new();
+
+/// How many lines were not shown and not counted in a later one: for the last words.
+pub(crate) fn suppressed() -> u64 {
+    LIMIT.get().map_or(0, |limit| limit.untold())
 }
 
 /// From the moment that `over` answers true, no log line is shown: a command that ends with its reader ends without a word, and what
@@ -48,7 +61,7 @@ pub fn say(message: &str) {
 
 type Shown = Box<dyn Subscriber + Send + Sync>;
 
-fn subscriber<W>(log: Log, env: &Env, out: W) -> Result<Shown, Failure>
+fn subscriber<W>(log: Log, env: &Env, limit: Arc<Limit>, out: W) -> Result<Shown, Failure>
 where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
@@ -60,11 +73,15 @@ where
     let writer = Escaping { out, escape: if log.format == LogFormat::Json { for_json } else { for_text } };
     // Colours would be escaped as well.
     let lines = tracing_subscriber::fmt::layer().with_ansi(false).with_writer(writer);
+    let counted = Arc::clone(&limit);
     let lines = match log.format {
-        LogFormat::Text => lines.boxed(),
-        LogFormat::Json => lines.json().flatten_event(true).with_current_span(false).boxed(),
+        LogFormat::Text => lines.map_event_format(|inner| Counted::new(inner, counted, LogFormat::Text)).boxed(),
+        LogFormat::Json => {
+            let lines = lines.json().flatten_event(true).with_current_span(false);
+            lines.map_event_format(|inner| Counted::new(inner, counted, LogFormat::Json)).boxed()
+        }
     };
-    Ok(Box::new(Registry::default().with(lines).with(Capped(filter))))
+    Ok(Box::new(Registry::default().with(lines).with(Limited(limit)).with(Capped(filter))))
 }
 
 /// The filter, and the cap that no filter lifts.
@@ -146,7 +163,8 @@ impl<W: Write> Write for EscapingLine<W> {
         }
         let text = String::from_utf8_lossy(line);
         let (text, end) = text.strip_suffix('\n').map_or((text.as_ref(), ""), |text| (text, "\n"));
-        self.out.write_all(format!("{}{end}", (self.escape)(text)).as_bytes())?;
+        let text = format!("{}{end}", (self.escape)(text));
+        progress::beside(|| self.out.write_all(text.as_bytes()))?;
         Ok(line.len())
     }
 
@@ -157,7 +175,7 @@ impl<W: Write> Write for EscapingLine<W> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::{Arc, Mutex, PoisonError};
+    use std::sync::{Mutex, PoisonError};
 
     use tracing::subscriber::with_default;
 
@@ -187,7 +205,7 @@ mod tests {
         let kept = Kept::default();
         let out = kept.clone();
         let env = Env::new(move |name| (name == "RUST_LOG").then_some(rust_log).flatten().map(str::to_owned));
-        let subscriber = subscriber(log, &env, move || out.clone()).expect("a filter");
+        let subscriber = subscriber(log, &env, Arc::default(), move || out.clone()).expect("a filter");
         with_default(subscriber, act);
         kept.text()
     }
@@ -246,9 +264,26 @@ mod tests {
     }
 
     #[test]
+    fn a_line_that_repeats_is_cut_short_and_counted_in_both_formats() {
+        let storm = |n| (0..n).for_each(|n| tracing::warn!(n, reason = "again", "the session ended"));
+        for format in [LogFormat::Text, LogFormat::Json] {
+            let text = logged(Log { format, ..Log::default() }, None, || {
+                storm(Limit::LINES + 5);
+                tracing::warn!("another place");
+            });
+            assert_eq!(text.matches("again").count(), usize::try_from(Limit::LINES).expect("few"), "{text}");
+            assert_eq!(text.matches("another place").count(), 1);
+        }
+        // Who asks for details gets all of them.
+        let detail = || (0..Limit::LINES + 5).for_each(|n| tracing::debug!(target: "drivetap", n, "detail"));
+        let all = logged(Log::default(), Some("drivetap=debug"), detail);
+        assert_eq!(all.lines().count(), usize::try_from(Limit::LINES + 5).expect("few"));
+    }
+
+    #[test]
     fn a_filter_that_is_none_is_a_bad_configuration() {
         let env = Env::new(|_| Some("drivetap=loud".to_owned()));
-        let Err(failure) = subscriber(Log::default(), &env, io::sink) else { panic!("not a filter") };
+        let Err(failure) = subscriber(Log::default(), &env, Arc::default(), io::sink) else { panic!("not a filter") };
         assert!(failure.message.starts_with("RUST_LOG in the environment is no filter: "), "{}", failure.message);
     }
 }
