@@ -16,6 +16,7 @@ mod consumers;
 mod dead_letters;
 mod demo;
 mod discover;
+mod docs;
 mod drain_deadline;
 mod exit_codes;
 mod kafka;
