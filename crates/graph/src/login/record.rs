@@ -47,12 +47,14 @@ impl Login {
     }
 
     /// Whether the token is over. The server has the last word; this only spares a request that would be refused.
-    pub(super) fn is_over(&self, now: Timestamp) -> bool {
+    #[must_use]
+    pub fn is_over(&self, now: Timestamp) -> bool {
         now >= self.expires
     }
 
     /// Whether it is time for a new token: five minutes before the end, or in the last quarter of a shorter life.
-    pub(super) fn is_due(&self, now: Timestamp) -> bool {
+    #[must_use]
+    pub fn is_due(&self, now: Timestamp) -> bool {
         let life = self.expires.duration_since(self.issued).max(SignedDuration::ZERO);
         let early = (life / 4).min(SignedDuration::try_from(Self::EARLY).unwrap_or(SignedDuration::ZERO));
         self.expires.checked_sub(early).is_ok_and(|due| now >= due)
