@@ -100,27 +100,17 @@ impl FromStr for BaseUrl {
     fn from_str(written: &str) -> Result<Self, Self::Err> {
         use BaseUrlError as E;
 
-        // `Url` would quietly drop tabs and newlines and turn `\` into `/`.
-        if !written.bytes().all(|b| (0x21..0x7f).contains(&b) && b != b'\\') {
-            return Err(E::NotAUrl);
-        }
-        let url = Url::parse(written).map_err(|_| E::NotAUrl)?;
-        let host = url.host().ok_or(E::NotAUrl)?;
+        let (url, loopback) = absolute(written).ok_or(E::NotAUrl)?;
         if !url.username().is_empty() || url.password().is_some() || written.split('/').nth(2).is_some_and(|a| a.contains('@')) {
             return Err(E::Userinfo);
         }
         if url.query().is_some() || url.fragment().is_some() {
             return Err(E::Query);
         }
-        let loopback = match &host {
-            Host::Domain(name) => *name == "localhost",
-            Host::Ipv4(ip) => ip.is_loopback(),
-            Host::Ipv6(ip) => ip.is_loopback(),
-        };
         match url.scheme() {
             "https" => {}
             "http" if loopback => {}
-            "http" => return Err(E::Insecure(host.to_string())),
+            "http" => return Err(E::Insecure(url.host_str().unwrap_or_default().to_owned())),
             other => return Err(E::Scheme(other.to_owned())),
         }
         let path = written.splitn(4, '/').nth(3).unwrap_or_default();
@@ -135,6 +125,21 @@ impl FromStr for BaseUrl {
         }
         Ok(Self { origin: url.origin().ascii_serialization(), prefix: format!("/{prefix}"), loopback })
     }
+}
+
+/// An absolute URL with a host, read as it is written; and whether that is `localhost` or a loopback address.
+pub(crate) fn absolute(written: &str) -> Option<(Url, bool)> {
+    // `Url` would quietly drop tabs and newlines and turn `\` into `/`.
+    if !written.bytes().all(|b| (0x21..0x7f).contains(&b) && b != b'\\') {
+        return None;
+    }
+    let url = Url::parse(written).ok()?;
+    let loopback = match url.host()? {
+        Host::Domain(name) => name == "localhost",
+        Host::Ipv4(ip) => ip.is_loopback(),
+        Host::Ipv6(ip) => ip.is_loopback(),
+    };
+    Some((url, loopback))
 }
 
 impl Default for BaseUrl {

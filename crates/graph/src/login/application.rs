@@ -2,9 +2,8 @@ use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
-use url::{Host, Url};
 
-use crate::base_url::{BaseUrl, Cloud};
+use crate::base_url::{BaseUrl, Cloud, absolute};
 
 /// What signs in, and where.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -77,16 +76,7 @@ impl FromStr for LoginUrl {
     type Err = LoginUrlError;
 
     fn from_str(written: &str) -> Result<Self, Self::Err> {
-        // `Url` would quietly drop tabs and newlines and turn `\` into `/`.
-        if !written.bytes().all(|b| (0x21..0x7f).contains(&b) && b != b'\\') {
-            return Err(LoginUrlError::NotAUrl);
-        }
-        let url = Url::parse(written).map_err(|_| LoginUrlError::NotAUrl)?;
-        let loopback = match url.host().ok_or(LoginUrlError::NotAUrl)? {
-            Host::Domain(name) => name == "localhost",
-            Host::Ipv4(ip) => ip.is_loopback(),
-            Host::Ipv6(ip) => ip.is_loopback(),
-        };
+        let (url, loopback) = absolute(written).ok_or(LoginUrlError::NotAUrl)?;
         match url.scheme() {
             "https" => {}
             "http" if loopback => {}
