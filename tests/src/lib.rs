@@ -23,6 +23,7 @@ mod relay;
 mod resp;
 mod services;
 mod socketio;
+mod spread;
 
 use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, TcpListener};
@@ -38,6 +39,7 @@ pub use self::redis_server::RedisServer;
 pub use self::relay::{PublishRelay, Published};
 pub use self::services::service;
 pub use self::socketio::SocketIo;
+pub use self::spread::Spread;
 
 /// How long a test waits for what must happen. Only a failure takes this long; a loaded machine gets there before.
 pub const PATIENCE: Duration = Duration::from_secs(60);

@@ -5,6 +5,7 @@ use std::fmt;
 use std::path::Path;
 use std::process::Command;
 
+use drivetap_tests::Spread;
 use serde_json::{Map, Value, json};
 
 use super::Wanted;
@@ -130,7 +131,7 @@ impl Row {
     fn reached(&self, goal: &Goal) -> Option<Spread> {
         let mine = self.values(goal.of, goal.column);
         match goal.to {
-            None => Spread::of(mine.into_iter()),
+            None => Spread::of(mine),
             Some(to) => {
                 let both = mine.into_iter().zip(self.values(to, goal.column));
                 Spread::of(both.map(|(mine, theirs)| match goal.bound {
@@ -178,7 +179,7 @@ impl Row {
             .map(|(name, samples)| {
                 let mut values = Map::new();
                 for column in &self.columns {
-                    if let Some(of) = Spread::of(self.values(name, *column).into_iter()) {
+                    if let Some(of) = Spread::of(self.values(name, *column)) {
                         values.insert(column.name.to_owned(), spread(&of, column.digits));
                     }
                 }
@@ -250,7 +251,7 @@ impl fmt::Display for Row {
         for (name, _) in self.present() {
             write!(f, "| {name} |")?;
             for column in &self.columns {
-                match Spread::of(self.values(name, *column).into_iter()) {
+                match Spread::of(self.values(name, *column)) {
                     Some(Spread { median, min, max }) => {
                         let digits = column.digits;
                         write!(f, " {median:.digits$} | {min:.digits$} – {max:.digits$} |")?;
@@ -278,26 +279,6 @@ impl fmt::Display for Row {
             writeln!(f, "- {name}: {value}")?;
         }
         Ok(())
-    }
-}
-
-struct Spread {
-    median: f64,
-    min: f64,
-    max: f64,
-}
-
-impl Spread {
-    fn of(values: impl Iterator<Item = f64>) -> Option<Self> {
-        let mut values: Vec<f64> = values.collect();
-        values.sort_by(f64::total_cmp);
-        let middle = values.len() / 2;
-        let median = match values.len() {
-            0 => return None,
-            odd if odd % 2 == 1 => values[middle],
-            _ => f64::midpoint(values[middle - 1], values[middle]),
-        };
-        Some(Self { median, min: values[0], max: values[values.len() - 1] })
     }
 }
 

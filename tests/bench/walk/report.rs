@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::Path;
 use std::process::Command;
 
+use drivetap_tests::Spread;
 use serde_json::{Value, json};
 
 use super::pages::Served;
@@ -48,7 +49,7 @@ impl Report {
 
     /// To the bare loop of the same round.
     fn ratio(&self, of: fn(&Round) -> f64) -> Spread {
-        Spread::of(self.rounds.iter().map(|round| of(round) / round.bare))
+        Spread::of(self.rounds.iter().map(|round| of(round) / round.bare)).unwrap()
     }
 
     fn rows() -> [Row; 4] {
@@ -80,7 +81,7 @@ impl Report {
     fn json(&self) -> Value {
         let row = |(name, of): Row| {
             let rates: Vec<f64> = self.rounds.iter().map(of).map(f64::round).collect();
-            let (rate, ratio) = (Spread::of(rates.iter().copied()), self.ratio(of));
+            let (rate, ratio) = (Spread::of(rates.iter().copied()).unwrap(), self.ratio(of));
             let spread = |of: Spread, digits: f64| {
                 let round = |value: f64| (value * digits).round() / digits;
                 json!({ "median": round(of.median), "min": round(of.min), "max": round(of.max) })
@@ -110,7 +111,7 @@ impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "| what | items/s, median | from – to | to the bare loop, median | from – to |\n|---|---|---|---|---|")?;
         for (name, of) in Self::rows() {
-            let (rate, ratio) = (Spread::of(self.rounds.iter().map(of)), self.ratio(of));
+            let (rate, ratio) = (Spread::of(self.rounds.iter().map(of)).unwrap(), self.ratio(of));
             let (median, min, max) = (rate.median, rate.min, rate.max);
             write!(f, "| {name} | {median:.0} | {min:.0} – {max:.0} ")?;
             writeln!(f, "| {:.2} | {:.2} – {:.2} |", ratio.median, ratio.min, ratio.max)?;
@@ -120,22 +121,6 @@ impl fmt::Display for Report {
             writeln!(f, "- {name}: {value}")?;
         }
         Ok(())
-    }
-}
-
-struct Spread {
-    median: f64,
-    min: f64,
-    max: f64,
-}
-
-impl Spread {
-    fn of(values: impl Iterator<Item = f64>) -> Self {
-        let mut values: Vec<f64> = values.collect();
-        values.sort_by(f64::total_cmp);
-        let middle = values.len() / 2;
-        let median = if values.len() % 2 == 1 { values[middle] } else { f64::midpoint(values[middle - 1], values[middle]) };
-        Self { median, min: values[0], max: values[values.len() - 1] }
     }
 }
 
