@@ -137,6 +137,51 @@ fn depth_and_number_are_bounded_in_both_layers() {
     assert_eq!(Notification::parse(&huge).unwrap()[0].subscription_id().unwrap().len(), 1 << 20);
 }
 
+/// The same entries, written in a way that goes through the tree: with a space in front of the object.
+fn through_the_tree(inner: &str) -> Vec<Notification> {
+    Notification::parse(&Value::from(format!(" {inner}")).to_string()).unwrap()
+}
+
+#[test]
+fn what_is_read_without_a_tree_is_what_the_tree_reads() {
+    let table = [
+        r#"{"value":[{"b":"1","a":"2","merged":"3"}]}"#,
+        r#"{"value":[{"b":"1"},{"a":"2","ab":"","":"x"}]}"#,
+        r#"{"value":[{"a":"1","a":"2"}]}"#,
+        r#"{"value":[{"a":"{},:[]}","é":"文😀"}]}"#,
+        r#"{"value":[{"a":"1","b":2,"c":null,"d":{"a":"b"},"e":["a","b"]}]}"#,
+        r#"{"value":[{"a":"q\"\n"}]}"#,
+        r#"{"value":[{}]}"#,
+        r#"{"value":[]}"#,
+        r#"{"value":[{"a":"1"}],"b":"2"}"#,
+        r#"{"value":[{"a":"1"}],"value":[{"b":"2"}]}"#,
+    ];
+    for inner in table {
+        let (plain, tree) = (Notification::parse(&Value::from(inner).to_string()).unwrap(), through_the_tree(inner));
+        let json = |taps: &[Notification]| taps.iter().map(|tap| tap.json().to_owned()).collect::<Vec<_>>();
+        assert_eq!(json(&plain), json(&tree), "{inner}");
+        let fields = |taps: &[Notification]| taps.iter().map(|tap| tap.fields().clone()).collect::<Vec<_>>();
+        assert_eq!(fields(&plain), fields(&tree), "{inner}");
+    }
+    let many = format!(r#"{{"value":[{{{}}}]}}"#, (0..40).map(|n| format!(r#""n{n}":"v""#)).collect::<Vec<_>>().join(","));
+    assert_eq!(Notification::parse(&Value::from(many.as_str()).to_string()).unwrap(), through_the_tree(&many));
+    let most = format!(r#"{{"value":[{}]}}"#, vec![r#"{"a":"b"}"#; Notification::MAX_PER_FRAME].join(","));
+    assert_eq!(Notification::parse(&Value::from(most.as_str()).to_string()).unwrap().len(), Notification::MAX_PER_FRAME);
+    refused(&Value::from(most.replacen('[', r#"[{"a":"b"},"#, 1)).to_string(), "many");
+    for broken in [
+        r#"{"value":[{"a":"1"}"#,
+        r#"{"value":[{"a":"1"},]}"#,
+        r#"{"value":[{"a":"1",}]}"#,
+        r#"{"value":[{"a":}]}"#,
+        r#"{"value":[{"a"}]}"#,
+        r#"{"value":[{"a":"1"}]}]"#,
+        r#"{"value":[{"a":"1"}{"b":"2"}]}"#,
+        r#"{"value":[{"a":"1""b":"2"}]}"#,
+    ] {
+        refused(&Value::from(broken).to_string(), "json");
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 1_000, failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -145,5 +190,17 @@ proptest! {
         let _ = Notification::parse(&text).map(|taps| taps.len());
         let _ = Notification::parse(&piece).map(|taps| taps.len());
         let _ = Notification::parse(&Value::from(piece).to_string()).map(|taps| taps.len());
+    }
+
+    #[test]
+    fn any_fields_are_read_as_the_tree_reads_them(
+        fields in proptest::collection::vec(("[a-c]{0,2}|siteUrl|webId", r#"[a-z/"\\\\{}:,é\n]{0,6}"#), 0..6),
+    ) {
+        let field = |(name, text): &(String, String)| format!("{}:{}", Value::from(name.as_str()), Value::from(text.as_str()));
+        let inner = format!(r#"{{"value":[{{{}}}]}}"#, fields.iter().map(field).collect::<Vec<_>>().join(","));
+        let (plain, tree) = (Notification::parse(&Value::from(inner.as_str()).to_string()).unwrap(), through_the_tree(&inner));
+        prop_assert_eq!(plain[0].json(), tree[0].json());
+        prop_assert_eq!((plain[0].site_url(), plain[0].web_id()), (tree[0].site_url(), tree[0].web_id()));
+        prop_assert_eq!(plain[0].fields(), tree[0].fields());
     }
 }

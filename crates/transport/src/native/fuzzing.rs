@@ -59,18 +59,27 @@ pub fn frames(data: &[u8]) {
     };
     // Small enough to be passed by short inputs.
     let limit = 300;
-    let whole = read(bytes, usize::MAX, limit);
-    assert_eq!(read(bytes, 1, limit), whole, "one by one");
-    assert_eq!(read(bytes, usize::from(split).max(1), limit), whole, "{split} at a time");
+    let whole = read(bytes, usize::MAX, limit, false);
+    assert_eq!(read(bytes, 1, limit, false), whole, "one by one");
+    assert_eq!(read(bytes, usize::from(split).max(1), limit, false), whole, "{split} at a time");
+    assert_eq!(read(bytes, usize::MAX, limit, true), whole, "under load");
+    assert_eq!(read(bytes, usize::from(split).max(1), limit, true), whole, "{split} at a time, under load");
 }
 
-fn read(mut bytes: &[u8], split: usize, limit: usize) -> (Vec<String>, Result<(), Broken>) {
+fn read(mut bytes: &[u8], split: usize, limit: usize, load: bool) -> (Vec<String>, Result<(), Broken>) {
     let (mut messages, mut reader) = (Vec::new(), Reader::new(limit, &[]).expect("nothing came yet"));
     loop {
         match reader.advance().and_then(|there| Ok((there, format!("{:?}", reader.message()?)))) {
             Ok((true, message)) => messages.push(message),
             Ok((false, _)) if bytes.is_empty() => return (messages, Ok(())),
-            Ok((false, _)) => feed(&mut reader, &mut bytes, split, limit),
+            Ok((false, _)) => {
+                match bytes.len() % 4 {
+                    0 if load => reader.narrow(),
+                    _ if load => reader.widen(),
+                    _ => {}
+                }
+                feed(&mut reader, &mut bytes, split, limit);
+            }
             Err(broken) => return (messages, Err(broken)),
         }
     }
@@ -85,7 +94,8 @@ fn feed(reader: &mut Reader, bytes: &mut &[u8], split: usize, limit: usize) {
     }
     reader.filled(now.len());
     *bytes = later;
-    assert!(reader.memory() <= 2 * limit.max(Reader::SMALL) + 16, "{} bytes of memory", reader.memory());
+    let most = 2 * limit.max(Reader::SMALL) + 16;
+    assert!(reader.memory() <= most.max(reader.usual() + limit), "{} bytes of memory", reader.memory());
 }
 
 /// A whole session under arbitrary bytes, times and wishes: it never panics, keeps its memory limit, and ends or is live.

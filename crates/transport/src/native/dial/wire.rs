@@ -76,14 +76,21 @@ impl Wire {
                 (self.writer, self.unflushed, self.mute) = (Writer::default(), false, true);
             }
             let mut space = ReadBuf::new(self.reader.space());
-            ready!(Pin::new(&mut self.stream).poll_read(cx, &mut space))?;
-            match space.filled().len() {
-                0 => Poll::Ready(Err(Lost::Socket)),
-                count => {
-                    self.reader.filled(count);
-                    Poll::Ready(Ok(()))
-                }
+            let Poll::Ready(read) = Pin::new(&mut self.stream).poll_read(cx, &mut space) else {
+                // Whoever waits has the small buffer, however many of them there are.
+                self.reader.narrow();
+                return Poll::Pending;
+            };
+            let (count, full) = (space.filled().len(), space.remaining() == 0);
+            read?;
+            if count == 0 {
+                return Poll::Ready(Err(Lost::Socket));
             }
+            self.reader.filled(count);
+            if full {
+                self.reader.widen();
+            }
+            Poll::Ready(Ok(()))
         })
         .await
     }

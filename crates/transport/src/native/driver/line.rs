@@ -32,7 +32,7 @@ pub(super) struct Fallen {
 
 /// What a step came to.
 enum Step {
-    /// Bytes came, and all that they complete was taken.
+    /// Bytes came, and of what they complete a batch was taken, or all.
     Read,
     Joined,
     /// By the server, in these words.
@@ -126,7 +126,7 @@ impl Line {
         Fallen { ended, heard: self.heard }
     }
 
-    /// Takes what was read, or reads and takes that. Cancel safe.
+    /// Takes of what was read, or reads and takes that: a batch at most, so that a reader has its turn. Cancel safe.
     async fn step(&mut self) -> Result<Step, Ended> {
         if !self.unread {
             self.queue_output()?;
@@ -135,7 +135,12 @@ impl Line {
             self.heard = Instant::now();
         }
         let now = self.heard.into_std();
-        while self.wire.advance()? {
+        let enough = self.backlog.len() + Backlog::BATCH;
+        while self.backlog.len() < enough {
+            if !self.wire.advance()? {
+                self.unread = false;
+                break;
+            }
             let input = match self.wire.message()? {
                 Message::Text(text) => Input::Text(text),
                 Message::Binary(bytes) => Input::Binary(bytes),
@@ -154,7 +159,6 @@ impl Line {
                 Heard::Ended(ended) => return Err(ended),
             }
         }
-        self.unread = false;
         // A server that talks without an end is no excuse for its missing pings.
         match self.session.handle(now, Input::Timeout) {
             Heard::Ended(ended) => Err(ended),

@@ -10,7 +10,9 @@ use tungstenite::protocol::frame::coding::{Control, Data, OpCode};
 /// complete message any more; each one is [`message`](Self::message) until the next `advance`.
 ///
 /// Memory: [`SMALL`](Self::SMALL) bytes, and more only while a frame is larger: then the buffer doubles as its bytes arrive, up to the
-/// limit, and shrinks behind it. A message in fragments is put together beside it, up to the limit too.
+/// limit, and shrinks behind it. A message in fragments is put together beside it, up to the limit too. Who reads from a socket in which
+/// more is waiting can [`widen`](Self::widen) it up to [`LARGE`](Self::LARGE), and [`narrow`](Self::narrow)s it before the socket is
+/// waited for.
 ///
 /// ```
 /// use drivetap_transport::native::frames::{Message, Reader};
@@ -24,6 +26,8 @@ use tungstenite::protocol::frame::coding::{Control, Data, OpCode};
 #[derive(Debug)]
 pub struct Reader {
     buffer: Vec<u8>,
+    /// What it holds while no frame needs more.
+    usual: usize,
     /// What of the buffer was filled and not consumed.
     unread: Range<usize>,
     /// The message that is being shown.
@@ -89,6 +93,8 @@ pub enum Broken {
 impl Reader {
     /// What the buffer holds while no frame needs more.
     pub const SMALL: usize = 4 * 1024;
+    /// The same under load: a call to the system for so much costs little beside what is done with it.
+    pub const LARGE: usize = 64 * 1024;
     /// The longest header of a server: type, length, and 8 bytes of length.
     const HEADER: usize = 10;
     /// RFC 6455, 5.5.
@@ -101,7 +107,7 @@ impl Reader {
     pub fn new(limit: usize, already: &[u8]) -> Result<Self, Broken> {
         let mut buffer = vec![0; Self::SMALL.max(already.len())];
         buffer.get_mut(..already.len()).ok_or(Broken::TooLarge)?.copy_from_slice(already);
-        Ok(Self { buffer, unread: 0..already.len(), shown: None, wanted: 0, fragments: None, limit })
+        Ok(Self { buffer, usual: Self::SMALL, unread: 0..already.len(), shown: None, wanted: 0, fragments: None, limit })
     }
 
     /// Where the next bytes go. Never empty.
@@ -111,10 +117,15 @@ impl Reader {
         if waiting == 0 {
             self.unread = 0..0;
         }
-        if self.buffer.len() > Self::SMALL && self.wanted.max(waiting) < Self::SMALL {
+        if self.buffer.len() > self.usual && self.wanted.max(waiting) < self.usual {
             self.buffer.copy_within(self.unread.clone(), 0);
-            self.buffer.truncate(Self::SMALL);
+            self.buffer.truncate(self.usual);
             self.buffer.shrink_to_fit();
+            self.unread = 0..waiting;
+        } else if self.buffer.len() < self.usual {
+            self.buffer.copy_within(self.unread.clone(), 0);
+            self.buffer.reserve_exact(self.usual - self.buffer.len());
+            self.buffer.resize(self.usual, 0);
             self.unread = 0..waiting;
         } else if self.unread.end == self.buffer.len() && self.unread.start > 0 {
             self.buffer.copy_within(self.unread.clone(), 0);
@@ -131,6 +142,19 @@ impl Reader {
     /// The first `count` bytes of [`space`](Self::space) came from the server.
     pub fn filled(&mut self, count: usize) {
         self.unread.end = self.unread.end.saturating_add(count).min(self.buffer.len());
+    }
+
+    /// All of [`space`](Self::space) was filled, and more may be waiting: the next one is twice as large, up to [`LARGE`](Self::LARGE).
+    pub fn widen(&mut self) {
+        self.usual = (self.usual * 2).min(Self::LARGE);
+    }
+
+    /// Nothing is waiting: what [`widen`](Self::widen) added is given back.
+    pub fn narrow(&mut self) {
+        if self.usual > Self::SMALL {
+            self.usual = Self::SMALL;
+            self.space();
+        }
     }
 
     /// Goes to the next message; `false` when more bytes are needed for it. The one before is gone.
@@ -187,6 +211,12 @@ impl Reader {
             Kind::Pong => Message::Pong,
             Kind::Close => Message::Close,
         })
+    }
+
+    /// What the buffer holds while no frame needs more.
+    #[must_use]
+    pub fn usual(&self) -> usize {
+        self.usual
     }
 
     /// The bytes of memory that it holds.
@@ -259,8 +289,14 @@ mod tests {
         bytes
     }
 
-    /// Feeds `bytes` at most `split` at a time.
+    /// Feeds `bytes` at most `split` at a time, as a socket that holds all of them or as one that never holds more.
     fn read(bytes: &[u8], split: usize, limit: usize) -> (Vec<String>, Result<(), Broken>) {
+        let calm = read_as(bytes, split, limit, false);
+        assert!(read_as(bytes, split, limit, true) == calm, "the same in a wider buffer");
+        calm
+    }
+
+    fn read_as(bytes: &[u8], split: usize, limit: usize, loaded: bool) -> (Vec<String>, Result<(), Broken>) {
         let (mut reader, mut shown) = (Reader::new(limit, b"").unwrap(), Vec::new());
         let mut rest = bytes;
         loop {
@@ -271,13 +307,20 @@ mod tests {
                 Ok(None) => {
                     let space = reader.space();
                     let count = space.len().min(split).min(rest.len());
+                    let full = count == space.len();
                     space[..count].copy_from_slice(&rest[..count]);
                     reader.filled(count);
                     rest = &rest[count..];
+                    match loaded {
+                        true if full => reader.widen(),
+                        true if count % 5 == 0 => reader.narrow(),
+                        _ => {}
+                    }
                 }
                 Err(broken) => return (shown, Err(broken)),
             }
-            assert!(reader.memory() <= 2 * limit.max(Reader::SMALL) + Reader::HEADER, "{} bytes", reader.memory());
+            let usual = if loaded { Reader::LARGE } else { Reader::SMALL };
+            assert!(reader.memory() <= 2 * limit.max(usual) + Reader::HEADER, "{} bytes", reader.memory());
         }
     }
 
@@ -367,5 +410,26 @@ mod tests {
         assert!(!reader.advance().unwrap());
         assert_eq!(reader.space().len(), Reader::SMALL);
         assert_eq!(reader.memory(), Reader::SMALL);
+    }
+
+    #[test]
+    fn under_load_the_buffer_is_larger_and_at_rest_it_is_small() {
+        let (mut reader, small) = (Reader::new(1 << 20, b"").unwrap(), frame(0x81, &[b'x'; 500]));
+        let (mut rest, mut reads) = (small.iter().cycle(), Vec::new());
+        for _ in 0..8 {
+            let space = reader.space();
+            reads.push(space.len());
+            space.iter_mut().for_each(|byte| *byte = *rest.next().unwrap());
+            let count = space.len();
+            reader.filled(count);
+            reader.widen();
+            while reader.advance().unwrap() {}
+            assert!(reader.memory() <= Reader::LARGE, "{}", reader.memory());
+        }
+        assert!(reads.is_sorted_by(|before, after| 2 * before + 1_000 >= *after), "{reads:?}");
+        assert!(reads[7] > Reader::LARGE - 504, "{reads:?}");
+        reader.narrow();
+        assert_eq!(reader.memory(), Reader::SMALL, "with a part of a frame in it");
+        assert!(!reader.advance().unwrap());
     }
 }

@@ -1,6 +1,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use drivetap_core::escape::only_quotes;
 use serde::de::{Deserialize, Deserializer, IgnoredAny, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
@@ -39,6 +40,9 @@ impl<'a> Event<'a> {
     /// # Errors
     /// When it is not JSON as a whole, or no array with a string or a number in front.
     pub fn decode(data: &'a str) -> Result<Self, Malformed> {
+        if let Some(event) = Self::plain(data) {
+            return Ok(event);
+        }
         let Arguments { name, argument } = serde_json::from_str(data).map_err(|_| Malformed::Json)?;
         let name = match name.as_bytes().first() {
             Some(b'"') => Name::Text(text(name)?),
@@ -46,6 +50,17 @@ impl<'a> Event<'a> {
             _ => return Err(Malformed::Name),
         };
         Ok(Self { name, argument })
+    }
+
+    /// `["name","argument"]` with neither space nor escape but that of the argument's quotes, as a notification is written: nothing
+    /// else begins and ends like this. It is known by its bytes, without a branch for each.
+    fn plain(data: &'a str) -> Option<Self> {
+        let inside = data.strip_prefix("[\"")?.strip_suffix(']')?;
+        let (name, argument) = inside.split_at_checked(inside.find('"')?)?;
+        let argument = argument.strip_prefix("\",")?;
+        only_quotes(argument)?;
+        let plain = name.bytes().all(|byte| byte >= 0x20 && byte != b'\\');
+        plain.then_some(Self { name: Name::Text(Cow::Borrowed(name)), argument: Some(argument) })
     }
 
     /// Whether this is its name.
@@ -103,6 +118,12 @@ mod tests {
             (r#"["a",1,{}]"#, "a", Some("1")),
             (r#"[ "a" , "\"]" ,[[]]]"#, "a", Some(r#""\"]""#)),
             (r#"["\u0061\n",null]"#, "a\n", Some("null")),
+            (r#"["a","b"]"#, "a", Some(r#""b""#)),
+            (r#"["a",""]"#, "a", Some(r#""""#)),
+            (r#"["a","\"b\""]"#, "a", Some(r#""\"b\"""#)),
+            (r#"["a","\"b\"","c"]"#, "a", Some(r#""\"b\"""#)),
+            (r#"["a","b\\"]"#, "a", Some(r#""b\\""#)),
+            (r#"["","b"]"#, "", Some(r#""b""#)),
             (r#"["",{"a":[1,2]}]"#, "", Some(r#"{"a":[1,2]}"#)),
         ] {
             let event = Event::decode(data).unwrap();
@@ -129,6 +150,13 @@ mod tests {
             (r#"["a"]x"#, Malformed::Json),
             (r#"["a",tru]"#, Malformed::Json),
             (r#"["\q"]"#, Malformed::Json),
+            (r#"["\q","b"]"#, Malformed::Json),
+            (r#"["a","\q"]"#, Malformed::Json),
+            (r#"["a","b"c"]"#, Malformed::Json),
+            (r#"["a","b\"]"#, Malformed::Json),
+            (r#"["a","]"#, Malformed::Json),
+            ("[\"a\n\",\"b\"]", Malformed::Json),
+            ("[\"a\",\"b\n\"]", Malformed::Json),
             (r#"["\ud800"]"#, Malformed::Json),
             ("{}", Malformed::Json),
             ("", Malformed::Json),
