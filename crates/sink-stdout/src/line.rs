@@ -31,10 +31,14 @@ impl Lines {
         let written = again.map_or(0, |torn| torn.written);
         let (before, mut bytes) = if again.is_none() && torn.is_some() { (torn, vec![b'\n']) } else { (None, Vec::new()) };
         let first = bytes.len();
-        let mut ends = Vec::with_capacity(events.len());
+        let (mut ends, mut json) = (Vec::with_capacity(events.len()), String::new());
         for event in events {
             match format {
-                Format::Json => bytes.extend_from_slice(for_json(&event.to_json()).as_bytes()),
+                Format::Json => {
+                    json.clear();
+                    event.write_json(&mut json);
+                    bytes.extend_from_slice(for_json(&json).as_bytes());
+                }
                 Format::Text(style) => bytes.extend_from_slice(format_text(event, style).as_bytes()),
             }
             bytes.push(b'\n');
