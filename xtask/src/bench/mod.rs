@@ -37,6 +37,9 @@ pub(crate) struct Bench {
     /// Only count instructions, and fail where there are more than 5 % more of them than were committed.
     #[arg(long, conflicts_with_all = ["rows", "rounds", "items", "profile"])]
     quick: bool,
+    /// With `--quick`: count what this branch and REV go back to, too, and compare with that instead of with what was committed.
+    #[arg(long, value_name = "REV", requires = "quick", conflicts_with = "save")]
+    against: Option<String>,
 }
 
 /// A row of the goals.
@@ -73,7 +76,7 @@ impl Bench {
     pub(crate) fn run(&self, repo: &Repo) -> Result<ExitCode> {
         if self.quick {
             setup::for_counting()?;
-            return quick::run(repo, self.save).map(|()| ExitCode::SUCCESS);
+            return quick::run(repo, self.save, self.against.as_deref()).map(|()| ExitCode::SUCCESS);
         }
         let (dir, name) = (repo.services_dir(), services::new_run());
         let mark = Mark::of_run(TESTS, &dir, &name);

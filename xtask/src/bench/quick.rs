@@ -1,7 +1,8 @@
 //! `cargo xtask bench --quick`: instruction counts under callgrind, held against counts that are known.
 //!
 //! A count does not move with the machine's load, and moves little with the machine; it does with the compiler. So the counts that are
-//! committed are compared with where the compiler is theirs. With another one, the merge base is built and counted in the same run.
+//! committed are compared with where the compiler is theirs. With another one, or where somebody asks for it (`--against REV`), the merge
+//! base is built and counted in the same run.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -29,9 +30,12 @@ struct Counts {
     instructions: BTreeMap<String, u64>,
 }
 
-/// With `save` the counts are written down instead.
-pub(crate) fn run(repo: &Repo, save: bool) -> Result<()> {
+/// With `save` the counts are written down instead. `against` is a revision whose merge base is compared with.
+pub(crate) fn run(repo: &Repo, save: bool, against: Option<&str>) -> Result<()> {
     let counted = Counts::of(repo, &repo.root)?;
+    if let Some(revision) = against {
+        return compare(&merge_base(repo, Some(revision))?.instructions, &counted.instructions, Known::MergeBase);
+    }
     let path = repo.root.join(COUNTS);
     if save {
         return Ok(fs::write(path, serde_json::to_string_pretty(&counted)? + "\n")?);
@@ -42,7 +46,7 @@ pub(crate) fn run(repo: &Repo, save: bool) -> Result<()> {
         return compare(&committed.instructions, &counted.instructions, Known::Committed);
     }
     say(format_args!("{COUNTS} is of {}, this is {}: the merge base is counted, too", committed.rustc, counted.rustc));
-    compare(&merge_base(repo)?.instructions, &counted.instructions, Known::MergeBase)
+    compare(&merge_base(repo, None)?.instructions, &counted.instructions, Known::MergeBase)
 }
 
 impl Counts {
@@ -110,16 +114,20 @@ fn compare(known: &BTreeMap<String, u64>, counted: &BTreeMap<String, u64>, which
     bail!("{}", wrong.join("\n"))
 }
 
-/// The counts of what this branch goes back to, in a work tree that is gone afterwards.
-fn merge_base(repo: &Repo) -> Result<Counts> {
+/// The counts of what this branch goes back to, and main, or another revision with it; in a work tree that is gone afterwards.
+fn merge_base(repo: &Repo, with: Option<&str>) -> Result<Counts> {
     let git = |args: &[&str]| output(Command::new("git").args(args).current_dir(&repo.root)).map(|said| said.trim().to_owned());
     let head = git(&["rev-parse", "HEAD"])?;
-    let base = ["origin/main", "main"].iter().find_map(|main| git(&["merge-base", "HEAD", main]).ok());
+    let base = match with {
+        Some(revision) => Some(git(&["merge-base", "HEAD", revision])?),
+        None => ["origin/main", "main"].iter().find_map(|main| git(&["merge-base", "HEAD", main]).ok()),
+    };
     // On main itself it is the commit before.
     let base = match base {
         Some(base) if base != head => base,
         _ => git(&["rev-parse", "HEAD~1"])?,
     };
+    say(format_args!("the merge base is {base}"));
     let tree = repo.target.join("instructions-base");
     // What a killed run left behind is replaced.
     let _ = git(&["worktree", "remove", "--force", &tree.display().to_string()]);
