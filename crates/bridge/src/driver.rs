@@ -414,7 +414,14 @@ impl Driver {
             Input::Endpoint { result: Err(failure), .. } => {
                 warn!(feed = %self.id, reason = %failure, "Graph gave no endpoint");
             }
-            Input::Page { result: Ok(page), .. } => debug!(feed = %self.id, items = page.items.len(), "a page of delta"),
+            Input::Page { result: Ok(page), .. } => {
+                debug!(feed = %self.id, items = page.items.len(), "a page of delta");
+                if page.left_out > 0 {
+                    let entries = u64::try_from(page.left_out).unwrap_or(u64::MAX);
+                    metrics::counter!("drivetap_delta_entries_left_out_total").increment(entries);
+                    warn!(feed = %self.id, entries, "delta listed what has no usable id: it is left out, because no event could name it");
+                }
+            }
             Input::Page { result: Err(failure), .. } => {
                 warn!(feed = %self.id, reason = %failure, "Graph gave no page");
             }

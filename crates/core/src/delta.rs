@@ -20,6 +20,8 @@ pub enum PageFrom {
 pub struct Page {
     /// The items in Graph's order; of an item that appears more than once, only the last occurrence.
     pub items: Vec<Item>,
+    /// How many entries Graph listed that are [no item](crate::ItemError): they have no subject, so nothing can be published of them.
+    pub left_out: usize,
     /// What comes after this page.
     pub end: PageEnd,
 }

@@ -35,6 +35,7 @@ impl Metrics {
 fn describe() {
     describe_counter!("drivetap_events_total", "Events by sink and outcome: delivered, dead_lettered, abandoned, merged");
     describe_counter!("drivetap_notifications_received_total", "Notifications that came in over socket.io");
+    describe_counter!("drivetap_delta_entries_left_out_total", "Entries of delta without a usable id: no event can name them");
     describe_counter!("drivetap_redis_receivers_total", "How many subscribers the messages on a channel reached");
     describe_counter!("drivetap_feed_sequence", "The number of a feed's next change, as far as acknowledged");
     describe_counter!("drivetap_feed_resyncs_total", "How many times a drive was enumerated afresh");

@@ -324,7 +324,7 @@ impl Log {
         } else {
             PageEnd::Delta(Cursor { since: until, after: until, until: None }.link(drive)?)
         };
-        Ok(Page { items: due.into_iter().map(|entry| entry.item.clone()).collect(), end })
+        Ok(Page { items: due.into_iter().map(|entry| entry.item.clone()).collect(), left_out: 0, end })
     }
 }
 

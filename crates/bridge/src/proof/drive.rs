@@ -145,7 +145,7 @@ impl Drive for SmallDrive {
     fn page(&mut self, from: &PageFrom) -> Result<Page, Failure> {
         let token = match from {
             PageFrom::Latest => {
-                return Ok(Page { items: Vec::new(), end: PageEnd::Delta(self.from(self.head).link()) });
+                return Ok(Page { items: Vec::new(), left_out: 0, end: PageEnd::Delta(self.from(self.head).link()) });
             }
             PageFrom::Root => self.from(0),
             PageFrom::Link(link) => self.token(link)?,
@@ -169,7 +169,7 @@ impl Drive for SmallDrive {
             let blind = if items.is_empty() && after == since { self.head } else { blind };
             PageEnd::Delta(Token { blind, ..self.from(until) }.link())
         };
-        Ok(Page { items, end })
+        Ok(Page { items, left_out: 0, end })
     }
 
     fn living(&self) -> BTreeMap<String, (u64, String)> {

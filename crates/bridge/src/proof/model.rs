@@ -336,7 +336,7 @@ impl Drive for People {
             self.known.insert(link.to_string(), self.loose.shown());
         }
         let items = page.items.into_iter().map(|item| Item::new(item).unwrap()).collect();
-        Ok(Page { items, end: if page.more { PageEnd::Next(link) } else { PageEnd::Delta(link) } })
+        Ok(Page { items, left_out: 0, end: if page.more { PageEnd::Next(link) } else { PageEnd::Delta(link) } })
     }
 
     fn living(&self) -> BTreeMap<String, (u64, String)> {

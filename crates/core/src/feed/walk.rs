@@ -307,8 +307,10 @@ impl Walk {
         if let Some(enumeration) = &mut place.enumeration {
             enumeration.items += u64::try_from(page.items.len()).unwrap_or(u64::MAX);
         }
-        self.reported |= !page.items.is_empty();
-        self.empty_pages = if page.items.is_empty() { self.empty_pages + 1 } else { 0 };
+        // What cannot be published was shown all the same, and would be shown again by the same link.
+        let empty = page.items.is_empty() && page.left_out == 0;
+        self.reported |= !empty;
+        self.empty_pages = if empty { self.empty_pages + 1 } else { 0 };
 
         match &page.end {
             PageEnd::Next(_) if self.empty_pages >= Self::MAX_EMPTY_PAGES => self.start_over(desk),

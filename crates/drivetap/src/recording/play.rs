@@ -54,7 +54,7 @@ impl Player {
                     let items = items.into_iter().map(Item::new).collect::<Result<_, _>>().map_err(|error| at(&error))?;
                     let link = link(pages)?;
                     let end = if more { PageEnd::Next(link) } else { PageEnd::Delta(link) };
-                    rest.pages.push_back(Ok(Page { items, end }));
+                    rest.pages.push_back(Ok(Page { items, left_out: 0, end }));
                 }
                 What::NoPage { code, remedy, .. } => rest.pages.push_back(Err(Failure { remedy: helps(remedy), code })),
                 What::Frame { notifications } => {
@@ -100,9 +100,9 @@ impl Player {
         let answer = match rest.pages.pop_front() {
             Some(next) => next,
             // Nothing new, for as long as it is asked.
-            None => {
-                link(rest.pages_taken).map(|link| Page { items: Vec::new(), end: PageEnd::Delta(link) }).map_err(Failure::retry)
-            }
+            None => link(rest.pages_taken)
+                .map(|link| Page { items: Vec::new(), left_out: 0, end: PageEnd::Delta(link) })
+                .map_err(Failure::retry),
         };
         rest.pages_taken += 1;
         drop(rest);

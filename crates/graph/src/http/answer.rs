@@ -21,8 +21,6 @@ pub(super) enum AnswerFault {
     NoDrive,
     #[error("the delta page has more than {0} items")]
     TooManyItems(usize),
-    #[error("an entry of the delta page is not an object with an id")]
-    BadItem,
     #[error("the delta page has neither nextLink nor deltaLink")]
     NoLink,
     #[error("a link of the delta page {0}")]
@@ -50,6 +48,8 @@ pub(super) fn drive(body: &[u8]) -> Result<Drive, AnswerFault> {
 ///
 /// - Of an item that appears more than once, the last occurrence counts, at the last occurrence's place
 ///   (<https://learn.microsoft.com/en-us/graph/api/driveitem-delta>).
+/// - An entry that is no object with an `id` is left out and counted: the page is fetched again as it is, so failing it would hold the
+///   feed for as long as Graph lists the entry.
 /// - An empty page with a `nextLink` is a page like any other.
 /// - With both links, the walk goes on: taking the `deltaLink` would pass over what `nextLink` still holds.
 pub(super) fn page(body: &[u8], base_url: &BaseUrl) -> Result<Page, AnswerFault> {
@@ -62,18 +62,18 @@ pub(super) fn page(body: &[u8], base_url: &BaseUrl) -> Result<Page, AnswerFault>
         delta: Option<String>,
     }
     let Sent { value: Items(items), next, delta } = json(body)?;
-    let items = items?;
+    let (items, left_out) = items?;
     let link = |written: &str| base_url.link(written).map_err(AnswerFault::Link);
     let end = match (next, delta) {
         (Some(next), _) => PageEnd::Next(link(&next)?),
         (None, Some(delta)) => PageEnd::Delta(link(&delta)?),
         (None, None) => return Err(AnswerFault::NoLink),
     };
-    Ok(Page { items: last_occurrences(items), end })
+    Ok(Page { items: last_occurrences(items), left_out, end })
 }
 
-/// The items of a page, or why it is of no use. What comes after that is read and not kept.
-struct Items(Result<Vec<Item>, AnswerFault>);
+/// The items of a page, and how many of its entries are none; or why it is of no use. What comes after that is read and not kept.
+struct Items(Result<(Vec<Item>, usize), AnswerFault>);
 
 impl Items {
     /// Graph's pages have 200. Small ones by the million would take many times the page's bytes.
@@ -91,13 +91,14 @@ impl<'de> Deserialize<'de> for Items {
             }
 
             fn visit_seq<A: SeqAccess<'de>>(self, mut entries: A) -> Result<Items, A::Error> {
-                let mut items = Vec::with_capacity(256);
+                let (mut items, mut left_out) = (Vec::with_capacity(256), 0);
                 let fault = loop {
                     match entries.next_element()? {
-                        None => return Ok(Items(Ok(items))),
+                        None => return Ok(Items(Ok((items, left_out)))),
                         Some(Entry(Ok(_))) if items.len() == Items::MOST => break AnswerFault::TooManyItems(Items::MOST),
                         Some(Entry(Ok(item))) => items.push(item),
-                        Some(Entry(Err(_))) => break AnswerFault::BadItem,
+                        // It takes no memory, so there may be as many as the body holds.
+                        Some(Entry(Err(_))) => left_out += 1,
                     }
                 };
                 while entries.next_element::<IgnoredAny>()?.is_some() {}
@@ -182,8 +183,6 @@ mod tests {
         assert_eq!(end(json!({"@odata.deltaLink": delta})), Err(AnswerFault::NotJson), "no value is no page");
         assert_eq!(end(json!({"value": {}, "@odata.deltaLink": delta})), Err(AnswerFault::NotJson));
         assert_eq!(end(json!({"value": [], "@odata.deltaLink": 7})), Err(AnswerFault::NotJson));
-        assert_eq!(end(json!({"value": [7], "@odata.deltaLink": delta})), Err(AnswerFault::BadItem));
-        assert_eq!(end(json!({"value": [{"name": "x"}], "@odata.deltaLink": delta})), Err(AnswerFault::BadItem));
         assert_eq!(
             end(json!({"value": [], "@odata.nextLink": "https://evil.example/v1.0/me"})),
             Err(AnswerFault::Link(ForeignLink::Origin))
@@ -192,6 +191,17 @@ mod tests {
             end(json!({"value": [], "@odata.deltaLink": "https://graph.microsoft.com/beta/me"})),
             Err(AnswerFault::Link(ForeignLink::Prefix))
         );
+    }
+
+    /// Graph would list it again and again, and the feed would stand still.
+    #[test]
+    fn an_entry_without_a_usable_id_is_left_out_and_counted_and_the_rest_of_the_page_is_read() {
+        let long = "x".repeat(Item::MAX_ID + 1);
+        let value = json!([{"id": "a"}, {"name": "x"}, 7, null, [], {"id": ""}, {"id": 7}, {"id": long}, {"id": "b"}]);
+        let page = read(&json!({"value": value, "@odata.deltaLink": format!("{AT}d")})).expect("a page");
+        assert_eq!(page.items.iter().map(Item::id).collect::<Vec<_>>(), ["a", "b"]);
+        assert_eq!(page.left_out, 7);
+        assert_eq!(page.end, PageEnd::Delta(link("d")));
     }
 
     #[test]

@@ -113,7 +113,7 @@ fn a_walk_of_empty_pages_recovers_when_the_server_does() {
         if rig.wants_page() {
             let (attempt, from) = rig.fetch_page().unwrap();
             let end = if from == PageFrom::Link(link(1)) { (vec![item("a")], delta(2)) } else { (vec![], next(1)) };
-            rig.handle(Input::Page { attempt, result: Ok(Page { items: end.0, end: end.1 }) });
+            rig.handle(Input::Page { attempt, result: Ok(Page { items: end.0, left_out: 0, end: end.1 }) });
             if rig.published().is_some() {
                 return;
             }

@@ -116,7 +116,8 @@ impl Rig {
     /// Answers the page that is asked for; says where it was asked from.
     fn page(&mut self, items: &[&str], end: PageEnd) -> PageFrom {
         let (attempt, from) = self.fetch_page().expect("a page is asked for");
-        self.handle(Input::Page { attempt, result: Ok(Page { items: items.iter().map(|id| item(id)).collect(), end }) });
+        let items = items.iter().map(|id| item(id)).collect();
+        self.handle(Input::Page { attempt, result: Ok(Page { items, left_out: 0, end }) });
         from
     }
 

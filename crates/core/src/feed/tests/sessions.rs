@@ -107,7 +107,7 @@ fn an_answer_that_nobody_waits_for_changes_nothing() {
     let (mut rig, _) = Rig::running();
     let stale = Attempt(999);
     rig.handle(Input::Endpoint { attempt: stale, result: Ok(endpoint(None)) });
-    rig.handle(Input::Page { attempt: stale, result: Ok(Page { items: vec![item("x")], end: delta(5) }) });
+    rig.handle(Input::Page { attempt: stale, result: Ok(Page { items: vec![item("x")], left_out: 0, end: delta(5) }) });
     rig.handle(Input::Ended { session: stale, by: EndedBy::Server, silence: Duration::ZERO });
     rig.handle(Input::Signals { session: stale, notifications: vec![Notification::default()], merged: 0 });
     assert!(rig.actions.is_empty(), "{:?}", rig.actions);

@@ -18,6 +18,19 @@ fn an_empty_walk_after_a_signal_is_repeated_and_never_moves_the_cursor() {
     assert_eq!(rig.saved_place().cursor, Cursor::At(link(0)));
 }
 
+/// Delta showed something, so this is no answer that lags; whoever stayed at the link would be shown the same for ever.
+#[test]
+fn a_walk_of_nothing_but_entries_without_an_id_moves_the_cursor_and_publishes_nothing() {
+    let (mut rig, session) = Rig::running();
+    rig.signal(session);
+    let (attempt, _) = rig.fetch_page().unwrap();
+    let page = Page { items: Vec::new(), left_out: 3, end: delta(1) };
+    rig.handle(Input::Page { attempt, result: Ok(page) });
+    assert!(rig.published().is_none());
+    assert_eq!(rig.saved_place().cursor, Cursor::At(link(1)));
+    assert_eq!(rig.saved_place().sequence, 0);
+}
+
 #[test]
 fn after_a_signal_the_drive_is_walked_until_a_walk_that_delta_had_a_minute_for_finds_nothing() {
     let (mut rig, session) = Rig::running();
