@@ -39,7 +39,9 @@ pub(crate) async fn find(
             Err((problem, remedy)) => {
                 let wait = match remedy {
                     Remedy::Retry { after } => timing.backoff.next(&mut rng).max(after.unwrap_or_default()),
-                    Remedy::RetrySlowly { after } => timing.slow.next(&mut rng).max(after.unwrap_or_default()),
+                    Remedy::RetrySlowly { after } | Remedy::RetryThenResync { after } => {
+                        timing.slow.next(&mut rng).max(after.unwrap_or_default())
+                    }
                     Remedy::Resync { .. } => timing.slow.next(&mut rng),
                     Remedy::SignIn => timing.renewal_spacing,
                 };

@@ -27,6 +27,11 @@ pub enum Remedy {
         /// `Retry-After`.
         after: Option<Duration>,
     },
+    /// Graph does not accept the cursor (400), as if it had never given it: retry slowly a few times, then enumerate as after a 410.
+    RetryThenResync {
+        /// `Retry-After`.
+        after: Option<Duration>,
+    },
     /// The token was refused and its source has no other: ask again when the source is read again.
     SignIn,
     /// `410 Gone`: the cursor is no longer known; enumerate from `location`, else from the root.

@@ -191,12 +191,17 @@ impl Lane {
                 self.open(held, io);
             }
             Err(failure) => {
-                if let Remedy::Retry { after: Some(after) } | Remedy::RetrySlowly { after: Some(after) } = &failure.remedy {
+                if let Remedy::Retry { after: Some(after) }
+                | Remedy::RetrySlowly { after: Some(after) }
+                | Remedy::RetryThenResync { after: Some(after) } = &failure.remedy
+                {
                     self.not_before = Some(now.mono + *after);
                 }
                 let wait = match &failure.remedy {
                     Remedy::Retry { after } => self.backoff.next(&mut io.rng).max(after.unwrap_or_default()),
-                    Remedy::RetrySlowly { after } => self.slow.next(&mut io.rng).max(after.unwrap_or_default()),
+                    Remedy::RetrySlowly { after } | Remedy::RetryThenResync { after } => {
+                        self.slow.next(&mut io.rng).max(after.unwrap_or_default())
+                    }
                     // The token's source is read again every 60 s.
                     Remedy::SignIn => self.timing.renewal_spacing,
                     Remedy::Resync { .. } => self.backoff.next(&mut io.rng),

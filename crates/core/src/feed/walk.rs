@@ -42,7 +42,7 @@ pub(super) struct Walk {
     problem: Option<String>,
     /// The last answer was a refusal that only time or a person ends.
     refused: bool,
-    /// How many times in a row the link in the middle of this walk did not work.
+    /// How many times in a row the link in the middle of this walk did not work, or the cursor was not accepted.
     link_failed: u8,
     connected: bool,
     timing: Pace,
@@ -80,7 +80,7 @@ impl Walk {
     /// After how many empty pages in a row a walk starts over: a server that never comes to an end must not keep it busy.
     const MAX_EMPTY_PAGES: u32 = 1_000;
     /// After how many failures in a row a link is given up: a 410's `Location` that fails (OneDrive/onedrive-api-docs#249), a `nextLink`
-    /// that is refused (#1476 there).
+    /// that is refused (#1476 there), a cursor that is answered 400.
     const LINK_TRIES: u8 = 4;
 
     /// `None` where no subscription asks for changes: then there is nothing to walk for.
@@ -350,22 +350,26 @@ impl Walk {
         let place = desk.ledger.ahead();
         let within = matches!(place.cursor, Cursor::Within(_));
         let at_location = within && place.enumeration.as_ref().is_some_and(|enumeration| enumeration.items == 0);
+        let between_walks = matches!(place.cursor, Cursor::At(_)) && self.next.is_none();
         self.link_failed = match remedy {
-            Remedy::RetrySlowly { .. } => self.link_failed.saturating_add(1),
+            // Between walks a permission that is gone says nothing of the cursor.
+            Remedy::RetrySlowly { .. } if between_walks => 0,
+            Remedy::RetrySlowly { .. } | Remedy::RetryThenResync { .. } => self.link_failed.saturating_add(1),
             Remedy::Retry { .. } if at_location => self.link_failed.saturating_add(1),
             Remedy::Retry { .. } | Remedy::Resync { .. } => 0,
             Remedy::SignIn => self.link_failed,
         };
         let given_up = self.link_failed >= Self::LINK_TRIES;
         // An enumeration that cannot even begin at Graph's `Location` begins at the root; what may pass by itself gets its chance.
-        if at_location && (given_up || matches!(remedy, Remedy::RetrySlowly { .. } | Remedy::Resync { .. })) {
+        let refused = matches!(remedy, Remedy::RetrySlowly { .. } | Remedy::RetryThenResync { .. } | Remedy::Resync { .. });
+        if at_location && (given_up || refused) {
             let root = Place { cursor: Cursor::Root, ..place.clone() };
             desk.ledger.step_to(root);
             self.next = None;
             self.link_failed = 0;
-        } else if given_up && (within || self.next.is_some()) {
+        } else if given_up && (within || between_walks || self.next.is_some()) {
             // The way on is gone for good, though nobody calls it 410.
-            return self.lose_link(code, within, desk);
+            return self.lose_link(code, within || between_walks, desk);
         }
         match remedy {
             Remedy::Resync { location } if born && desk.ledger.ahead().cursor != Cursor::Root => {
@@ -382,7 +386,7 @@ impl Walk {
                 self.back_off(code, None, desk);
             }
             Remedy::Retry { after } => self.back_off(code, after, desk),
-            Remedy::RetrySlowly { after } => {
+            Remedy::RetrySlowly { after } | Remedy::RetryThenResync { after } => {
                 self.refused = true;
                 let wait = self.timing.slow.next(&mut desk.io.rng).max(after.unwrap_or_default());
                 self.wait(code, wait, desk.now);
@@ -394,11 +398,12 @@ impl Walk {
         }
     }
 
-    /// A `nextLink` does not work any more. Where the place has not moved onto it, the walk starts over; else only an enumeration helps.
-    fn lose_link(&mut self, code: String, within: bool, desk: &mut Desk<'_>) {
+    /// A link does not work any more. Where it is the place's own, only an enumeration helps; where the place has not moved onto it, the
+    /// walk starts over.
+    fn lose_link(&mut self, code: String, is_the_place: bool, desk: &mut Desk<'_>) {
         self.next = None;
         self.link_failed = 0;
-        if within {
+        if is_the_place {
             self.problem = Some(code.clone());
             let wait = self.timing.backoff.next(&mut desk.io.rng);
             self.step = Step::Draining { code, from: Cursor::Root, wait };

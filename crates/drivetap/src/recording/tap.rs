@@ -50,7 +50,8 @@ impl Graph for TappedGraph {
 fn help(remedy: &Remedy) -> Help {
     match remedy {
         Remedy::Retry { .. } => Help::Retry,
-        Remedy::RetrySlowly { .. } => Help::RetrySlowly,
+        // The recorded feed did the same with either.
+        Remedy::RetrySlowly { .. } | Remedy::RetryThenResync { .. } => Help::RetrySlowly,
         Remedy::SignIn => Help::SignIn,
         Remedy::Resync { .. } => Help::Resync,
     }

@@ -22,7 +22,7 @@ pub(super) async fn look_up(
             Failure::sign_in(format_args!("sign-in is needed for {resource}: {failure}\n{helps}"))
         }
         // 403, 404 and their like: Graph is there, the drive is not.
-        Remedy::RetrySlowly { .. } => Failure::unavailable(format_args!(
+        Remedy::RetrySlowly { .. } | Remedy::RetryThenResync { .. } => Failure::unavailable(format_args!(
             "Graph at {base_url} shows no drive for {resource}: {failure} (the id is wrong, or this account may not see it)"
         )),
         Remedy::Retry { .. } | Remedy::Resync { .. } => {

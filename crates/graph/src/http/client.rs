@@ -162,7 +162,7 @@ impl GraphClient {
         if let Ok(id) = HeaderValue::from_str(client_request_id) {
             headers.insert(CLIENT_REQUEST_ID, id);
         }
-        if what == What::Page {
+        if matches!(what, What::Page | What::Cursor) {
             headers.insert(DELTA_EXCLUDE_PARENT, HeaderValue::from_static("true"));
         }
         Ok(headers)
@@ -221,13 +221,14 @@ impl Graph for GraphClient {
     }
 
     async fn page(&self, drive: &DriveId, from: &PageFrom, share: &mut Share) -> Result<Page, Failure> {
+        let what = if let PageFrom::Link(_) = from { What::Cursor } else { What::Page };
         let ask = async {
             let url = match from {
                 PageFrom::Latest => self.under_base(&format!("{}/delta?token=latest", drive.root_path())),
                 PageFrom::Root => self.under_base(&format!("{}/delta", drive.root_path())),
                 PageFrom::Link(stored) => self.base_url.at(stored).ok_or(Error::ForeignCursor)?,
             };
-            let answer = self.get(What::Page, &url, share).await?;
+            let answer = self.get(what, &url, share).await?;
             let page = answer::page(&answer.body, &self.base_url).map_err(|fault| answer.useless(fault))?;
             drop(answer);
             // An item that is small in the body is an event of a certain size all the same.
@@ -237,7 +238,7 @@ impl Graph for GraphClient {
             share.settle(taken);
             Ok(page)
         };
-        ask.await.map_err(|failed: Failed| failed.report(What::Page))
+        ask.await.map_err(|failed: Failed| failed.report(what))
     }
 }
 
@@ -276,6 +277,7 @@ impl Failed {
         let remedy = match failure.remedy {
             Remedy::Retry { .. } => "retry",
             Remedy::RetrySlowly { .. } => "retry slowly",
+            Remedy::RetryThenResync { .. } => "retry, then resync",
             Remedy::SignIn => "sign in",
             Remedy::Resync { .. } => "resync",
         };

@@ -11,7 +11,10 @@ use crate::token::TokenError;
 pub(super) enum What {
     Endpoint,
     Drive,
+    /// A page of delta from the root, or `token=latest`.
     Page,
+    /// A page of delta by a link that Graph gave.
+    Cursor,
     Look,
 }
 
@@ -90,10 +93,13 @@ impl Refused {
 
     fn remedy(&self, what: What) -> Remedy {
         let after = self.retry_after;
-        let resync = || self.codes.iter().any(|code| Self::RESYNC.iter().any(|known| known.eq_ignore_ascii_case(code)));
+        let says = |known: &[&str]| self.codes.iter().any(|code| known.iter().any(|known| known.eq_ignore_ascii_case(code)));
+        let delta = matches!(what, What::Page | What::Cursor);
         match self.status {
-            410 if what == What::Page => Remedy::Resync { location: self.location.clone() },
-            400..500 if what == What::Page && resync() => Remedy::Resync { location: self.location.clone() },
+            410 if delta => Remedy::Resync { location: self.location.clone() },
+            400..500 if delta && says(&Self::RESYNC) => Remedy::Resync { location: self.location.clone() },
+            // "The provided token is not valid" comes under several codes; `notSupported` is said of the drive.
+            400 if what == What::Cursor && !says(&["notSupported"]) => Remedy::RetryThenResync { after },
             401 => Remedy::SignIn,
             408 | 425 | 429 => Remedy::Retry { after },
             400..500 => Remedy::RetrySlowly { after },
@@ -152,7 +158,7 @@ mod tests {
         let retry = || Remedy::Retry { after };
         let slowly = || Remedy::RetrySlowly { after };
         let resync = || Remedy::Resync { location: location.clone() };
-        use What::{Drive, Endpoint, Page};
+        use What::{Cursor, Drive, Endpoint, Page};
 
         check(Endpoint, 429, &["activityLimitReached", "throttledRequest"], retry(), "throttledRequest");
         check(Endpoint, 503, &["serviceNotAvailable"], retry(), "serviceNotAvailable");
@@ -180,6 +186,18 @@ mod tests {
         check(Page, 400, &["invalidRequest", "resyncApplyDifferences"], resync(), "resyncApplyDifferences");
         check(Page, 400, &["invalidRequest"], slowly(), "invalidRequest");
         check(Page, 500, &["resyncRequired"], retry(), "resyncRequired");
+        let not_accepted = || Remedy::RetryThenResync { after };
+        check(Cursor, 400, &["invalidRequest"], not_accepted(), "invalidRequest");
+        check(Cursor, 400, &["BadRequest", "invalidToken"], not_accepted(), "invalidToken");
+        check(Cursor, 400, &[], not_accepted(), "HTTP 400");
+        check(Cursor, 400, &["notSupported"], slowly(), "notSupported");
+        check(Cursor, 400, &["resyncRequired"], resync(), "resyncRequired");
+        check(Cursor, 410, &[], resync(), "HTTP 410");
+        check(Cursor, 401, &[], Remedy::SignIn, "HTTP 401");
+        check(Cursor, 403, &["accessDenied"], slowly(), "accessDenied");
+        check(Cursor, 404, &["itemNotFound"], slowly(), "itemNotFound");
+        check(Cursor, 429, &[], retry(), "HTTP 429");
+        check(Cursor, 503, &[], retry(), "HTTP 503");
     }
 
     #[test]

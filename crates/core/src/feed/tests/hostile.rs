@@ -383,6 +383,68 @@ fn a_next_link_that_is_refused_for_ever_ends_in_a_resync() {
 }
 
 #[test]
+fn a_cursor_that_graph_does_not_accept_ends_in_a_resync() {
+    let (mut rig, session) = Rig::running();
+    rig.signal(session);
+    for attempt in 0..4 {
+        assert_eq!(rig.saved_place().generation, 0, "after {attempt} attempts");
+        let (attempt, from) = rig.fetch_page().expect("the same cursor once more");
+        assert_eq!(from, PageFrom::Link(link(0)));
+        let remedy = Remedy::RetryThenResync { after: None };
+        rig.handle(Input::Page { attempt, result: Err(Failure { remedy, code: "invalidRequest".to_owned() }) });
+        rig.pass(Duration::from_secs(59));
+        assert!(rig.saved_place().generation == 1 || !rig.wants_page(), "slowly: no sooner than in 60 s");
+        rig.pass(Duration::from_secs(841));
+    }
+    let (started, events) = rig.published().unwrap();
+    assert_eq!(data(&events[0]), json!({"phase": "started", "generation": 1, "code": "invalidRequest"}));
+    assert_eq!(rig.saved_place().generation, 1, "saved before it is told");
+    rig.ack(started);
+    assert_eq!(rig.page(&["root"], delta(2)), PageFrom::Root);
+    let (batch, events) = rig.published().unwrap();
+    assert_eq!(data(&events[1]), json!({"phase": "completed", "generation": 1, "items": 1}));
+    rig.ack(batch);
+    assert_eq!(rig.saved_place().cursor, Cursor::At(link(2)));
+}
+
+#[test]
+fn a_cursor_that_is_accepted_in_the_end_costs_no_resync() {
+    let (mut rig, session) = Rig::running();
+    rig.signal(session);
+    // A permission that goes and comes meanwhile is no refusal of the cursor.
+    let (not_accepted, forbidden) = (Remedy::RetryThenResync { after: None }, Remedy::RetrySlowly { after: None });
+    for remedy in [&forbidden, &forbidden, &forbidden, &forbidden, &not_accepted, &not_accepted, &not_accepted] {
+        rig.page_fails(remedy.clone(), "invalidRequest");
+        rig.pass(Duration::from_secs(900));
+        while rig.wants_endpoint() {
+            rig.connect(None);
+        }
+    }
+    assert_eq!(rig.page(&["a"], delta(2)), PageFrom::Link(link(0)));
+    assert_eq!(rig.feed.record().place.generation, 0);
+}
+
+#[test]
+fn a_drive_whose_enumeration_is_not_accepted_either_is_asked_slowly_and_for_ever() {
+    let (mut rig, session) = Rig::running();
+    rig.signal(session);
+    for _ in 0..50 {
+        while let Some((batch, _)) = rig.published() {
+            rig.ack(batch);
+        }
+        if rig.wants_page() {
+            rig.page_fails(Remedy::RetryThenResync { after: None }, "invalidRequest");
+        }
+        rig.pass(Duration::from_secs(900));
+        while rig.wants_endpoint() {
+            rig.connect(None);
+        }
+    }
+    assert_eq!(rig.feed.record().place.generation, 1);
+    assert_eq!(rig.page(&["root"], delta(2)), PageFrom::Root);
+}
+
+#[test]
 fn a_next_link_that_is_refused_behind_empty_pages_starts_the_walk_over() {
     let (mut rig, session) = Rig::running();
     rig.signal(session);

@@ -254,7 +254,7 @@ async fn watch(
 fn problem(refusal: &Refusal, account: &Account) -> Problem {
     match refusal.remedy {
         Remedy::SignIn => Problem::new(Kind::SignIn, refusal.to_string(), sign_in::hints(std::slice::from_ref(account))),
-        Remedy::RetrySlowly { .. } => Problem::new(
+        Remedy::RetrySlowly { .. } | Remedy::RetryThenResync { .. } => Problem::new(
             Kind::Unavailable,
             refusal.to_string(),
             "the id is wrong, this account may not see it, or its token lacks a permission; `drivetap discover` lists what it sees",

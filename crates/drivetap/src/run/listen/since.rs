@@ -60,7 +60,7 @@ impl Since {
             (PageFrom::Root, Some(link)) => {
                 let answer = self.graph.page(drive, &PageFrom::Link(link), share).await;
                 match &answer {
-                    Err(Failure { remedy: Remedy::RetrySlowly { .. } | Remedy::Resync { .. }, code }) => {
+                    Err(Failure { remedy, code }) if !matches!(remedy, Remedy::Retry { .. } | Remedy::SignIn) => {
                         tracing::warn!(%drive, code, "Graph takes no time here: deletions since then are unknown");
                         self.turns(drive, Some(How::Filter));
                         self.filtered(drive, from, share).await
