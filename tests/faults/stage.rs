@@ -1,5 +1,7 @@
 //! Where a row is played: an emulated Graph behind a proxy, real servers, the program, and a consumer at each sink.
 
+mod wait;
+
 use std::fs;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -90,12 +92,13 @@ impl Stage {
         }
     }
 
-    /// Graph, the servers, the program; and the first chapter, which arrives.
+    /// Graph, the servers, the program; and the first chapter, which arrives. The session is there then: the first walk needs none.
     pub(crate) async fn start(&mut self) {
         self.start_servers().await;
         self.start_program();
         self.chapter().await;
         self.settle(CALM).await;
+        self.joined().await;
     }
 
     /// Everything but the program.
@@ -116,7 +119,7 @@ impl Stage {
                 graph.add_drive(NewDrive { id: Some(drive.clone()), kind: DriveKind::Personal, name: None }).unwrap();
             }
         }
-        fs::write(self.dir.path().join("token"), TOKEN).unwrap();
+        self.write_token(TOKEN);
         fs::write(self.dir.path().join("ca.pem"), self.authority.pem()).unwrap();
 
         let mut toml = Vec::new();
@@ -291,7 +294,7 @@ impl Stage {
         self.chapter().await;
         self.settle(CALM).await;
         self.stop_program().await;
-        let missing = self.missing().await;
+        let missing = self.last_of_it().await;
         let changes = self.graph().stats().changes;
         let lives = self.lives.len();
         let last = self.lives.last().expect("it ended in order");
@@ -385,37 +388,12 @@ impl Stage {
         self.lost_by_another = Some(arrived.saturating_sub(heard));
     }
 
-    /// Waits until the program's session is there.
-    pub(crate) async fn joined(&self) {
-        if let Some(official) = &self.official {
-            return official.joined().await;
-        }
-        let begin = Instant::now();
-        while self.graph().stats().subscribers < self.setup.feeds.len() {
-            assert!(begin.elapsed() < CALM, "it does not come back to its socket");
-            sleep(Duration::from_millis(20)).await;
-        }
-    }
-
-    /// Waits until a consumer is in the middle of an enumeration.
-    pub(crate) async fn some_of_an_enumeration(&mut self) {
-        let begin = Instant::now();
-        let feeds = self.setup.feeds.clone();
-        while !self.sinks.iter().any(|sink| feeds.iter().any(|feed| sink.consumer.is_enumerating(feed))) {
-            assert!(begin.elapsed() < CALM, "no enumeration begins");
-            sleep(Duration::from_millis(20)).await;
-            self.missing().await;
-        }
-    }
-
-    /// An enumeration was told, from its start to its end, at every sink.
-    pub(crate) async fn resynced(&mut self) {
-        let begin = Instant::now();
-        while self.sinks.iter().any(|sink| sink.consumer.resyncs == 0) {
-            assert!(begin.elapsed() < CALM, "no enumeration was told");
-            sleep(Duration::from_millis(100)).await;
-            self.missing().await;
-        }
+    /// Gives the program another token. At no moment is there half of one.
+    pub(crate) fn write_token(&self, token: &str) {
+        let file = self.dir.path().join("token");
+        let draft = file.with_extension("draft");
+        fs::write(&draft, token).unwrap();
+        fs::rename(&draft, &file).unwrap();
     }
 
     /// The newest event was received so many seconds from now, by the program's clock.
@@ -439,20 +417,6 @@ impl Stage {
         let missing = self.missing().await;
         self.setup.feeds = all;
         assert!(missing.iter().all(|(_, missing)| *missing > 0), "nobody was revoked: {missing:?}");
-    }
-
-    /// A live sink that has lost something hears of it when it is back.
-    pub(crate) async fn loss_is_told(&mut self, kind: Kind) {
-        let begin = Instant::now();
-        loop {
-            let missing = self.missing().await;
-            let told = |sink: &SinkUnderTest| sink.kind != kind || sink.consumer.overflows > 0;
-            if self.sinks.iter().all(told) {
-                return;
-            }
-            assert!(begin.elapsed() < CALM, "{missing:?} are missing, and no gap tells the live sink");
-            sleep(Duration::from_millis(100)).await;
-        }
     }
 }
 

@@ -147,16 +147,18 @@ async fn accept(listener: TcpListener, address: SocketAddr, shared: Arc<Shared>)
 
 async fn serve(client: TcpStream, shared: Arc<Shared>) {
     shared.open.send_modify(|open| *open += 1);
+    // A strike meets what is being connected, too.
+    let strikes = shared.strikes.subscribe();
     let upstream = *shared.upstream.lock().unwrap();
     let acceptor = shared.identity.lock().unwrap().clone();
     // A socket that refuses the option still works.
     drop(client.set_nodelay(true));
     match (acceptor, TcpStream::connect(upstream).await) {
-        (None, Ok(server)) => carry(client, |client| client, server, &shared).await,
+        (None, Ok(server)) => carry(client, |client| client, server, &shared, strikes).await,
         (Some(acceptor), Ok(server)) => {
             // A client that does not like the certificate has gone, and that is its right.
             if let Ok(client) = acceptor.accept(client).await {
-                carry(client, |client: &TlsStream<TcpStream>| client.get_ref().0, server, &shared).await;
+                carry(client, |client: &TlsStream<TcpStream>| client.get_ref().0, server, &shared, strikes).await;
             }
         }
         // Nobody behind us: the client is told as a load balancer would tell it.
@@ -166,12 +168,16 @@ async fn serve(client: TcpStream, shared: Arc<Shared>) {
 }
 
 /// Both directions, until either side ends or a strike ends both.
-async fn carry<S>(mut client: S, tcp: impl Fn(&S) -> &TcpStream, mut server: TcpStream, shared: &Shared)
-where
+async fn carry<S>(
+    mut client: S,
+    tcp: impl Fn(&S) -> &TcpStream,
+    mut server: TcpStream,
+    shared: &Shared,
+    mut strikes: watch::Receiver<Strike>,
+) where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     drop(server.set_nodelay(true));
-    let mut strikes = shared.strikes.subscribe();
     let strike = {
         let (client_reads, client_writes) = tokio::io::split(&mut client);
         let (server_reads, server_writes) = server.split();

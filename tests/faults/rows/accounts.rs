@@ -9,8 +9,8 @@ use super::{Row, together};
 use crate::setup::TOKEN;
 use crate::stage::Stage;
 
-/// A refused account's source is read again every 60 s.
-const ASKED_AGAIN_S: u64 = 75;
+/// A refused account's source is read again every 60 s; then there is a walk.
+const ASKED_AGAIN_S: u64 = 90;
 
 pub(super) fn rows() -> Vec<Row> {
     vec![
@@ -35,16 +35,17 @@ pub(super) fn rows() -> Vec<Row> {
 async fn token(stage: &mut Stage) {
     stage.setup.emulator.accounts = vec![Account::new("default", ME_DRIVE).token(TOKEN)];
     stage.start().await;
-    let file = stage.dir.path().join("token");
-    let good = |token: &str| vec![Account::new("default", ME_DRIVE).token(token)];
+    let account = || Account::new("default", ME_DRIVE);
 
-    stage.graph().set_accounts(good("second"));
-    fs::write(&file, "second").unwrap();
+    // The new token is good before the file has it, and the old one for as long: whoever is refused finds a good one.
+    stage.graph().set_accounts(vec![account().token(TOKEN).token("second")]);
+    stage.write_token("second");
+    stage.graph().set_accounts(vec![account().token("second")]);
     stage.keeps_up(Duration::from_secs(30)).await;
 
-    stage.graph().set_accounts(good("third"));
+    stage.graph().set_accounts(vec![account().token("third")]);
     stage.holds(Duration::from_secs(10)).await;
-    fs::write(&file, "third").unwrap();
+    stage.write_token("third");
     stage.fault_ends();
 }
 
