@@ -1,5 +1,9 @@
+mod plain;
+
 use jiff::Timestamp;
+use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
+use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use crate::json::{Fields, Node};
@@ -92,13 +96,19 @@ impl Item {
 
 /// One entry of a delta page, as it is read: an item, or something that is none.
 ///
-/// Read from the page's text in one pass. A single value in which there are more than 65,536 others is refused as if it were no JSON.
+/// Read from the page's text, and from nothing else that serde can read. A single value in which there are more than 65,536 others is
+/// refused as if it were no JSON.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry(pub Result<Item, ItemError>);
 
 impl<'de> Deserialize<'de> for Entry {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Node::read(deserializer).map(|node| Self(Item::from_node(node)))
+        let json = <&RawValue>::deserialize(deserializer)?.get();
+        if let Some(item) = plain::item(json) {
+            return Ok(Self(Ok(item)));
+        }
+        let node = Node::read(&mut serde_json::Deserializer::from_str(json)).map_err(D::Error::custom)?;
+        Ok(Self(Item::from_node(node)))
     }
 }
 
@@ -108,8 +118,12 @@ impl<'de> Deserialize<'de> for Entry {
 pub struct ItemError;
 
 fn last_modified(fields: &Fields<'_>) -> Option<Timestamp> {
+    readable_time(fields.get("lastModifiedDateTime")?.as_text()?)
+}
+
+fn readable_time(text: &str) -> Option<Timestamp> {
     const YEAR_0: Timestamp = Timestamp::constant(-62_167_219_200, 0);
-    let at = fields.get("lastModifiedDateTime")?.as_text()?.parse().ok()?;
+    let at = text.parse().ok()?;
     (at >= YEAR_0).then_some(at)
 }
 

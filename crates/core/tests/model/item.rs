@@ -1,4 +1,4 @@
-use drivetap_core::{Item, ItemError};
+use drivetap_core::{Entry, Item, ItemError};
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
@@ -153,4 +153,83 @@ fn names(value: &Value) -> Vec<&str> {
         Value::Array(values) => values.iter().flat_map(names).collect(),
         _ => Vec::new(),
     }
+}
+
+/// As a page's text is read, and as a tree is.
+fn read_both_ways(text: &str) -> (Result<Item, ItemError>, Result<Item, ItemError>) {
+    let Entry(read) = serde_json::from_str(text).unwrap();
+    (read, Item::new(serde_json::from_str(text).unwrap()))
+}
+
+#[test]
+fn what_is_read_without_a_tree_is_what_the_tree_reads() {
+    let deep = format!(r#"{{"id":"1","a":{}1{}}}"#, "[".repeat(60), "]".repeat(60));
+    let many = format!(r#"{{"id":"1","a":[{}]}}"#, vec!["{}"; 3_000].join(","));
+    for text in [
+        r#"{"id":"1","name":"a.txt","size":7,"file":{"hashes":{"b":"x","a":"y"}},"cTag":"\"c:{1},2\""}"#,
+        " { \"b\" : [ 1 , -2 , [ ] , { } ] , \"id\" : \"1\"\n}",
+        r#"{"id":"1","a":"q\"b\\s\n\t\r\b\f"}"#,
+        r#"{"id":"1","a":"s\/\u00e9\u001f\ud83d\ude00"}"#,
+        r#"{"id":"1","n":[0,-0,-1,007e0,1.5,1e3,-12345678901234567,123456789012345678,1234567890123456789,18446744073709551615]}"#
+            .replace("007e0", "7e0")
+            .as_str(),
+        r#"{"id":"1","a":1,"a":2}"#,
+        r#"{"id":"1","id":"2"}"#,
+        r#"{"\u0069d":"1"}"#,
+        r#"{"id":"1","n\"ame":1,"é":"文","":null,"t":true,"f":false}"#,
+        r#"{"id":"1","deleted":{"state":"deleted"}}"#,
+        r#"{"id":"1","deleted":null}"#,
+        r#"{"id":"1","lastModifiedDateTime":"2026-05-11T21:52:27.5200000Z"}"#,
+        r#"{"id":"1","lastModifiedDateTime":"soon"}"#,
+        r#"{"id":"1","lastModifiedDateTime":"-000001-01-01T00:00:00Z"}"#,
+        r#"{"id":"1","lastModifiedDateTime":7}"#,
+        r#"{"id":"1","lastModifiedDateTime":"2026-05-11T21\u003a52:27Z"}"#,
+        r#"{"id":"1","@microsoft.graph.downloadUrl":{"url":["c4n4ry"]},"x":[{"a@content.downloadURL":"c4n4ry","b":1}]}"#,
+        r#"{"id":"a\"b"}"#,
+        r#"{"id":""}"#,
+        r#"{"id":7}"#,
+        r#"["id"]"#,
+        "7",
+        &deep,
+        &many,
+    ] {
+        let (read, tree) = read_both_ways(text);
+        assert_eq!(read, tree, "{text:.200}");
+        assert_silent(&format!("{read:?}"));
+    }
+    for broken in
+        [r#"{"id":"1","a":"\ud800"}"#, r#"{"id":"1","a":"\q"}"#, r#"{"id":"1","a":01}"#, r#"{"id":"1",}"#, r#"{"id":"1"}}"#]
+    {
+        assert!(serde_json::from_str::<Entry>(broken).is_err(), "{broken}");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 1_000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_item_is_read_as_the_tree_reads_it(item in any_json(), spaced in any::<bool>()) {
+        let item = json!({"id": "1", "item": item, "deleted": null});
+        let text = if spaced { serde_json::to_string_pretty(&item).unwrap() } else { item.to_string() };
+        let (read, tree) = read_both_ways(&text);
+        prop_assert_eq!(read, tree);
+    }
+}
+
+fn any_json() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        any::<u64>().prop_map(Value::from),
+        any::<f64>().prop_map(Value::from),
+        any::<String>().prop_map(Value::from),
+    ];
+    leaf.prop_recursive(5, 40, 6, |inner| {
+        prop_oneof![
+            proptest::collection::vec(inner.clone(), 0..6).prop_map(Value::from),
+            proptest::collection::btree_map("[a-z\"\\\\é@]{0,3}|x@content.downloadUrl", inner, 0..6)
+                .prop_map(|fields| Value::Object(fields.into_iter().collect())),
+        ]
+    })
 }
