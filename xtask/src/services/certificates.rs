@@ -12,7 +12,10 @@ use crate::run::output;
 /// Longer than any run, shorter than anyone would trust it by mistake.
 const DAYS: &str = "7";
 
-/// Makes, in `dir`: an authority, a server's and a client's certificate by it, and an authority that signed nothing.
+/// Of the client's key that has one.
+const KEY_PASSWORD: &str = "drivetap-secret";
+
+/// Makes, in `dir`: an authority, a server's and a client's certificate by it, and another authority with a client's certificate only.
 pub(crate) fn make(dir: &Path) -> Result<Tls> {
     if dir.exists() {
         fs::remove_dir_all(dir).with_context(|| format!("cannot empty {}", dir.display()))?;
@@ -21,13 +24,30 @@ pub(crate) fn make(dir: &Path) -> Result<Tls> {
     let ca = authority(dir, "ca")?;
     let other_ca = authority(dir, "other-ca")?;
     let names = "subjectAltName=DNS:localhost,IP:127.0.0.1,IP:::1";
-    let (server_cert, server_key) = signed(dir, "server", "/CN=localhost", &[names, "extendedKeyUsage=serverAuth"])?;
-    let (client_cert, client_key) = signed(dir, "client", "/CN=drivetap", &["extendedKeyUsage=clientAuth"])?;
+    let (server_cert, server_key) = signed(dir, "ca", "server", "/CN=localhost", &[names, "extendedKeyUsage=serverAuth"])?;
+    let (client_cert, client_key) = signed(dir, "ca", "client", "/CN=drivetap", &["extendedKeyUsage=clientAuth"])?;
+    let (other_client_cert, other_client_key) =
+        signed(dir, "other-ca", "other-client", "/CN=drivetap", &["extendedKeyUsage=clientAuth"])?;
+    let client_key_encrypted = dir.join("client-encrypted.key");
+    let mut encrypt = Command::new("openssl");
+    encrypt.args(["pkcs8", "-topk8", "-passout", &format!("pass:{KEY_PASSWORD}")]);
+    output(encrypt.arg("-in").arg(&client_key).arg("-out").arg(&client_key_encrypted))?;
 
     // Kafka reads a PEM key store from one file: the key, then its chain.
     let chain = [fs::read(&server_key)?, fs::read(&server_cert)?].concat();
     fs::write(dir.join("server-chain.pem"), chain)?;
-    Ok(Tls { ca, other_ca, server_cert, server_key, client_cert, client_key })
+    Ok(Tls {
+        ca,
+        other_ca,
+        server_cert,
+        server_key,
+        client_cert,
+        client_key,
+        client_key_encrypted,
+        client_key_password: KEY_PASSWORD.to_owned(),
+        other_client_cert,
+        other_client_key,
+    })
 }
 
 fn authority(dir: &Path, name: &str) -> Result<PathBuf> {
@@ -42,10 +62,10 @@ fn authority(dir: &Path, name: &str) -> Result<PathBuf> {
     Ok(certificate)
 }
 
-fn signed(dir: &Path, name: &str, subject: &str, extensions: &[&str]) -> Result<(PathBuf, PathBuf)> {
+fn signed(dir: &Path, by: &str, name: &str, subject: &str, extensions: &[&str]) -> Result<(PathBuf, PathBuf)> {
     let (certificate, key) = (dir.join(format!("{name}.pem")), dir.join(format!("{name}.key")));
     let mut command = new_certificate(&certificate, &key, subject);
-    command.arg("-CA").arg(dir.join("ca.pem")).arg("-CAkey").arg(dir.join("ca.key"));
+    command.arg("-CA").arg(dir.join(format!("{by}.pem"))).arg("-CAkey").arg(dir.join(format!("{by}.key")));
     for extension in ["basicConstraints=critical,CA:false", "keyUsage=critical,digitalSignature"].iter().chain(extensions) {
         command.args(["-addext", extension]);
     }
@@ -86,5 +106,7 @@ mod tests {
         verify(&tls.ca, &tls.client_cert, "sslclient", &[]).unwrap();
         verify(&tls.ca, &tls.server_cert, "sslserver", &["-verify_hostname", "example.org"]).unwrap_err();
         verify(&tls.other_ca, &tls.server_cert, "sslserver", &[]).unwrap_err();
+        verify(&tls.other_ca, &tls.other_client_cert, "sslclient", &[]).unwrap();
+        verify(&tls.ca, &tls.other_client_cert, "sslclient", &[]).unwrap_err();
     }
 }

@@ -36,8 +36,8 @@ pub(crate) fn start(repo: &Repo, tools: &Tools, dir: &Path, mark: &Mark, ports: 
     if data.exists() {
         fs::remove_dir_all(&data).with_context(|| format!("cannot empty {}", data.display()))?;
     }
-    let [controller_port, plaintext_port, sasl_port, ssl_port, upstream_port, bootstrap_port] =
-        [ports.next()?, ports.next()?, ports.next()?, ports.next()?, ports.next()?, ports.next()?];
+    let [controller_port, plaintext_port, sasl_port, ssl_port, mutual_port, upstream_port, bootstrap_port] =
+        [ports.next()?, ports.next()?, ports.next()?, ports.next()?, ports.next()?, ports.next()?, ports.next()?];
 
     let sources = repo.service_sources().join("kafka");
     let template = fs::read_to_string(sources.join("server.properties")).context("server.properties")?;
@@ -49,6 +49,7 @@ pub(crate) fn start(repo: &Repo, tools: &Tools, dir: &Path, mark: &Mark, ports: 
             ("plaintext_port", &plaintext_port),
             ("sasl_port", &sasl_port),
             ("ssl_port", &ssl_port),
+            ("mutual_port", &mutual_port),
             ("upstream_port", &upstream_port),
             ("bootstrap_port", &bootstrap_port),
             ("tls", &dir.join("tls").display()),
@@ -78,6 +79,7 @@ pub(crate) fn start(repo: &Repo, tools: &Tools, dir: &Path, mark: &Mark, ports: 
             password: PASSWORD.to_owned(),
         },
         ssl: format!("localhost:{ssl_port}"),
+        mutual: format!("localhost:{mutual_port}"),
         proxied: Proxied { bootstrap: format!("127.0.0.1:{bootstrap_port}"), upstream: format!("127.0.0.1:{upstream_port}") },
         denied_prefix: DENIED_PREFIX.to_owned(),
         classpath: java.classpath.clone(),

@@ -37,6 +37,7 @@ pub(crate) struct Kafka {
     pub(crate) plaintext: String,
     pub(crate) sasl: Sasl,
     pub(crate) ssl: String,
+    pub(crate) mutual: String,
     pub(crate) proxied: Proxied,
     pub(crate) denied_prefix: String,
     pub(crate) classpath: String,
@@ -82,6 +83,10 @@ pub(crate) struct Tls {
     pub(crate) server_key: PathBuf,
     pub(crate) client_cert: PathBuf,
     pub(crate) client_key: PathBuf,
+    pub(crate) client_key_encrypted: PathBuf,
+    pub(crate) client_key_password: String,
+    pub(crate) other_client_cert: PathBuf,
+    pub(crate) other_client_key: PathBuf,
 }
 
 impl State {
