@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use tokio::process::Command;
 
 use crate::support::kafka::{Topic, bootstrap_servers};
-use crate::support::{Program, Scene, TOKEN, drivetap, redis};
+use crate::support::{Program, Scene, TOKEN, drivetap, redis, service};
 
 const SERVERS: &str = "localhost:9092";
 const REDIS: &str = "redis://127.0.0.1:6379";
@@ -17,12 +17,12 @@ const TOPIC: &str = "drive-events";
 #[tokio::test(flavor = "multi_thread")]
 async fn every_command_of_the_page_on_kafka_runs() {
     let topic = Topic::new("e2e-docs").await;
-    page("kafka.md", &[(SERVERS, &bootstrap_servers()), (TOPIC, &topic.name)], 4).await;
+    page("kafka.md", &[(SERVERS, &bootstrap_servers()), (TOPIC, &topic.name)], 5).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_command_of_the_page_on_redis_runs() {
-    page("redis.md", &[(REDIS, &redis::url())], 4).await;
+    page("redis.md", &[(REDIS, &redis::url())], 5).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -37,6 +37,10 @@ async fn page(name: &str, instead: &[(&str, &str)], commands: usize) {
     let path = format!("{}/../docs/{name}", env!("CARGO_MANIFEST_DIR"));
     let text = instead.iter().fold(std::fs::read_to_string(path).unwrap(), |text, (from, to)| text.replace(from, to));
     let scene = Scene::new().await;
+    // The certificates of the pages; `secret` is the password of the key.
+    std::fs::copy(service("/tls/ca"), scene.path("ca.pem")).unwrap();
+    std::fs::copy(service("/tls/client_cert"), scene.path("client.pem")).unwrap();
+    std::fs::copy(service("/tls/client_key_encrypted"), scene.path("client.key")).unwrap();
     let mut env = BTreeMap::from([("DRIVETAP_TOKEN".to_owned(), TOKEN.to_owned())]);
     let mut run = 0;
     for (language, block) in blocks(&text) {
@@ -49,7 +53,9 @@ async fn page(name: &str, instead: &[(&str, &str)], commands: usize) {
             match line.strip_prefix("export ") {
                 Some(pairs) => {
                     let pairs = pairs.split(' ').map(|pair| pair.split_once('=').unwrap());
-                    env.extend(pairs.map(|(name, value)| (name.to_owned(), value.to_owned())));
+                    let meant =
+                        |value: &str| if value == "secret" { service("/tls/client_key_password") } else { value.to_owned() };
+                    env.extend(pairs.map(|(name, value)| (name.to_owned(), meant(value))));
                 }
                 None => {
                     command(&scene, &env, line).await;

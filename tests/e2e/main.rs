@@ -10,6 +10,7 @@ mod support;
 mod admin;
 mod bad_input;
 mod check;
+mod client_certificates;
 mod closed_pipe;
 mod closed_stdout;
 mod consumers;

@@ -9,6 +9,7 @@ use rdkafka::error::KafkaError;
 use rdkafka::types::RDKafkaConfRes;
 
 use crate::ledger::Load;
+use crate::tls;
 
 /// Where events go and in which form. [`KafkaConfig::new`] fills in the defaults.
 ///
@@ -87,6 +88,22 @@ pub enum InvalidConfig {
         /// librdkafka's words.
         reason: String,
     },
+    /// A file is missing, or a certificate is without its key or without TLS.
+    #[error("librdkafka key `{key}`: {reason}")]
+    Certificate {
+        /// The key.
+        key: String,
+        /// What is missing.
+        reason: String,
+    },
+    /// A certificate or a key cannot be read as one.
+    #[error("librdkafka key `{key}`: {reason}")]
+    Unloadable {
+        /// The key.
+        key: String,
+        /// What is wrong, or OpenSSL's words.
+        reason: String,
+    },
     /// The key is drivetap's to set.
     #[error("librdkafka key `{key}` is not for configuration: {instead}")]
     Reserved {
@@ -98,6 +115,13 @@ pub enum InvalidConfig {
 }
 
 impl KafkaConfig {
+    /// librdkafka's keys whose values are paths.
+    pub const FILES: [&str; 5] =
+        ["ssl.ca.location", "ssl.certificate.location", "ssl.key.location", "ssl.keystore.location", "ssl.crl.location"];
+
+    /// A value of `ssl.ca.location` that is none: wherever the system keeps the authorities that it trusts.
+    pub const SYSTEMS_AUTHORITIES: &str = "probe";
+
     /// Everything but where to is at its default.
     #[must_use]
     pub fn new(bootstrap_servers: impl Into<String>, topic: impl Into<String>) -> Self {
@@ -134,8 +158,14 @@ impl KafkaConfig {
         Load { records: records.parse().unwrap_or(usize::MAX), bytes: REQUEST_BYTES }
     }
 
-    /// What librdkafka is started with. Keys and values have been looked at one by one, combinations not yet.
+    /// What librdkafka is started with. Keys, values, certificates and their keys have been looked at, other combinations not yet.
     pub(crate) fn client(&self) -> Result<ClientConfig, InvalidConfig> {
+        let client = self.settings()?;
+        tls::check(self)?;
+        Ok(client)
+    }
+
+    fn settings(&self) -> Result<ClientConfig, InvalidConfig> {
         self.check()?;
         let mut client = ClientConfig::new();
         for (names, value) in DEFAULTS {
@@ -150,7 +180,7 @@ impl KafkaConfig {
             client.set(LINGER[0], "0");
         }
         if self.uses_tls() && !CA_KEYS.iter().any(|key| self.librdkafka.contains_key(*key)) {
-            client.set(CA_KEYS[0], "probe");
+            client.set(CA_KEYS[0], Self::SYSTEMS_AUTHORITIES);
         }
         client.extend(self.librdkafka.clone());
         client
@@ -161,10 +191,8 @@ impl KafkaConfig {
             .set("queue.buffering.max.kbytes", bounded((self.in_flight_bytes / 1024).saturating_mul(2).max(64 * 1024)));
         let level = if self.librdkafka.contains_key("debug") { RDKafkaLogLevel::Debug } else { RDKafkaLogLevel::Info };
         client.set_log_level(level);
-        match client.create_native_config() {
-            Ok(_) => Ok(client),
-            Err(error) => Err(self.invalid(error)),
-        }
+        client.create_native_config().map_err(|error| self.invalid(error))?;
+        Ok(client)
     }
 
     /// `text` without any secret value of this configuration.
@@ -205,7 +233,7 @@ impl KafkaConfig {
         }
     }
 
-    fn uses_tls(&self) -> bool {
+    pub(crate) fn uses_tls(&self) -> bool {
         self.librdkafka.get("security.protocol").is_some_and(|protocol| protocol.to_ascii_lowercase().contains("ssl"))
     }
 
@@ -367,7 +395,7 @@ mod tests {
         assert_eq!(with("acks", "all").client().unwrap().get("ssl.ca.location"), None);
         let mut named = with("security.protocol", "ssl");
         named.librdkafka.insert("ssl.ca.pem".to_owned(), "…".to_owned());
-        assert_eq!(named.client().unwrap().get("ssl.ca.location"), None);
+        assert_eq!(named.settings().unwrap().get("ssl.ca.location"), None);
     }
 
     #[test]

@@ -30,6 +30,7 @@ mod producer;
 mod read_back;
 mod record;
 mod sink;
+mod tls;
 mod verdict;
 mod writer;
 

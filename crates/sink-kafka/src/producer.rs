@@ -13,6 +13,7 @@ use rdkafka::{ClientConfig, ClientContext};
 use crate::KafkaConfig;
 use crate::ledger::Ledger;
 use crate::record::Record;
+use crate::tls::shows_certificate;
 use crate::verdict::{Refusal, missing};
 
 /// librdkafka's producer, its reports going into a [`Ledger`].
@@ -89,7 +90,7 @@ impl Producer {
             let trouble = self.watcher().trouble();
             if left.is_zero() || abandoned.load(Ordering::Relaxed) || trouble.as_ref().is_some_and(Trouble::will_stay) {
                 return Err(Refusal::Trouble(match trouble.as_ref() {
-                    Some(trouble) => format!("{}: {}", trouble.headline(servers), trouble.words),
+                    Some(trouble) => format!("{}: {}", trouble.headline(config), trouble.words),
                     None => format!("Kafka at {servers} does not answer: {code}"),
                 }));
             }
@@ -139,10 +140,28 @@ impl Trouble {
 
     /// Whether a few seconds of patience change nothing.
     pub(crate) fn will_stay(&self) -> bool {
-        weight(self.code) == 3
+        weight(self.code) == 3 || self.is_about_client_certificate()
     }
 
-    pub(crate) fn headline(&self, servers: &str) -> String {
+    /// librdkafka has no code for what a broker says of the client's certificate: in TLS 1.3 that comes when the handshake is over. Java
+    /// calls one that is missing bad.
+    fn is_about_client_certificate(&self) -> bool {
+        let alerts = ["bad certificate", "certificate", "unsupported certificate", "unknown ca", "access denied"];
+        alerts.iter().any(|alert| self.words.contains(&format!("alert {alert}")))
+    }
+
+    pub(crate) fn headline(&self, config: &KafkaConfig) -> String {
+        let servers = &config.bootstrap_servers;
+        if self.is_about_client_certificate() {
+            return if shows_certificate(config) {
+                format!("Kafka at {servers} refuses the client certificate (its authority or its dates)")
+            } else {
+                format!(
+                    "Kafka at {servers} asks for a client certificate, and none is configured (ssl.certificate.location, \
+                     ssl.key.location)"
+                )
+            };
+        }
         match self.code {
             RDKafkaErrorCode::SSL if self.words.contains("certificate verify failed") => {
                 format!("the certificate of Kafka at {servers} is not trusted (its authority, its host name or its dates)")

@@ -163,7 +163,7 @@ impl ReadBack {
                 self.config.tool_options()
             ),
             _ => match self.ears().trouble().as_ref() {
-                Some(trouble) => format!("{}: {}", trouble.headline(servers), trouble.words),
+                Some(trouble) => format!("{}: {}", trouble.headline(&self.config), trouble.words),
                 None => format!("Kafka at {servers} does not answer: {code}"),
             },
         })

@@ -2,11 +2,11 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 
-use crate::RedisUrl;
+use crate::{ClientCertificate, RedisUrl};
 
 /// Where a [`RedisSink`](crate::RedisSink) publishes to, and within which limits.
 ///
-/// `Debug` prints no password.
+/// `Debug` prints no password and no key.
 #[derive(Clone, Debug)]
 pub struct RedisConfig {
     /// The server.
@@ -19,6 +19,8 @@ pub struct RedisConfig {
     pub password: Option<SecretString>,
     /// The authorities that a `rediss://` server's certificate is checked against, as PEM. Default: none, the system's.
     pub ca_pem: Option<Vec<u8>>,
+    /// What is shown to a `rediss://` server that asks who connects. Default: none.
+    pub client_certificate: Option<ClientCertificate>,
     /// For a connection in whole: name, TCP, TLS, sign-in. Default: 10 s.
     pub connect_timeout: Duration,
     /// For the answer to one chunk. Default: 10 s.
@@ -41,6 +43,7 @@ impl RedisConfig {
             username: None,
             password: None,
             ca_pem: None,
+            client_certificate: None,
             connect_timeout: Duration::from_secs(10),
             response_timeout: Duration::from_secs(10),
             max_message_bytes: 8 << 20,

@@ -9,14 +9,37 @@ use crate::RedisConfig;
 /// How much of a server's text is repeated, in characters.
 const MOST_SAID: usize = 300;
 
+// Some of the ways in which the system and redis-rs say that the other side has gone.
+const CLOSED: &[&str] =
+    &["reset by peer", "Broken pipe", "broken pipe", "unexpected end of file", "unexpectedly closed", "terminated", "EOF", "eof"];
+
 /// A connection that could not be made, for a person.
 pub(crate) fn not_connected(config: &RedisConfig, error: &RedisError) -> String {
     let why = match (error.kind(), error.code()) {
+        (ErrorKind::Io, _) if config.url.tls() => of_certificate(config, &error.to_string()),
         (ErrorKind::AuthenticationFailed, _) => format!("it refuses the password of the user {}", user(config)),
         (_, Some("NOAUTH")) => "it asks for a password, and none is configured".to_owned(),
         _ => error.to_string(),
     };
     said(config, &format!("{}: {why}", config.url))
+}
+
+/// What a TLS server says of the client's certificate. In TLS 1.3 it says so when the handshake is over, and may be heard no more then: its
+/// alert is lost where it closes a connection on which something came in that it has not read.
+fn of_certificate(config: &RedisConfig, error: &str) -> String {
+    let alert = error.contains("received fatal alert");
+    let says = |parts: &[&str]| parts.iter().any(|part| error.contains(part));
+    let asks = "asks for a client certificate, and none is configured: cert_file, key_file";
+    let refuses = "refuses the client certificate (its authority or its dates)";
+    match &config.client_certificate {
+        None if alert && says(&["CertificateRequired", "HandshakeFailure"]) => format!("it {asks} ({error})"),
+        Some(_) if alert && says(&["UnknownCA", "Certificate", "AccessDenied", "HandshakeFailure"]) => {
+            format!("it {refuses} ({error})")
+        }
+        None if !alert && says(CLOSED) => format!("{error}; where it {asks}"),
+        Some(_) if !alert && says(CLOSED) => format!("{error}; where it {refuses}"),
+        _ => error.to_owned(),
+    }
 }
 
 /// The connection broke under a chunk: nobody knows what of it was carried out.

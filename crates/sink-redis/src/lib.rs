@@ -11,12 +11,14 @@
 //! come late that way is at most one chunk ([`RedisConfig::pipeline_bytes`]): a consumer sees it as repeats, by the event's id. The same
 //! holds where a server refuses one message of a chunk and takes the next: the refused one comes again, and all behind it after it.
 
+mod certificate;
 mod config;
 mod fault;
 mod role;
 mod sink;
 mod url;
 
+pub use certificate::{CertificateError, ClientCertificate};
 pub use config::RedisConfig;
 pub use sink::RedisSink;
 pub use url::{RedisUrl, RedisUrlError};

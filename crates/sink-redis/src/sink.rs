@@ -17,7 +17,7 @@ use secrecy::ExposeSecret as _;
 use tokio::time::timeout;
 
 use crate::role::is_replica;
-use crate::{RedisConfig, fault};
+use crate::{ClientCertificate, RedisConfig, fault};
 
 /// Publishes events on a channel of one Redis server, in order.
 ///
@@ -189,16 +189,17 @@ fn client(config: &RedisConfig) -> Result<Client, NotReady> {
     }
     let info = address.into_connection_info().map_err(never)?;
     let info = info.set_redis_settings(login).set_tcp_settings(TcpSettings::default().set_nodelay(true));
-    let Some(ca_pem) = &config.ca_pem else {
+    if config.ca_pem.is_none() && config.client_certificate.is_none() {
         return Client::open(info).map_err(never);
-    };
-    if !config.url.tls() {
-        return Err(NotReady::Never(format!("{}: an authority is of use with rediss:// only", config.url)));
     }
-    if !matches!(CertificateDer::pem_slice_iter(ca_pem).next(), Some(Ok(_))) {
+    if !config.url.tls() {
+        return Err(NotReady::Never(format!("{}: certificates are of use with rediss:// only", config.url)));
+    }
+    if config.ca_pem.as_ref().is_some_and(|pem| !matches!(CertificateDer::pem_slice_iter(pem).next(), Some(Ok(_)))) {
         return Err(NotReady::Never(format!("{}: the authority's file holds no PEM certificate", config.url)));
     }
-    Client::build_with_tls(info, TlsCertificates { client_tls: None, root_cert: Some(ca_pem.clone()) }).map_err(never)
+    let client_tls = config.client_certificate.as_ref().map(ClientCertificate::for_redis);
+    Client::build_with_tls(info, TlsCertificates { client_tls, root_cert: config.ca_pem.clone() }).map_err(never)
 }
 
 /// A session, and whether it is one with a replica.

@@ -64,7 +64,7 @@ pub(super) fn network(
     let connect_timeout = value("connect_timeout", 10);
     let request_timeout = value("request_timeout", 60);
     let limits = Limits { open: value("open_timeout", 15), ..Limits::default() };
-    let ca_pem = network.and_then(|n| n.contents("ca_file")).map(|at| at.value);
+    let ca_pem = network.and_then(|n| n.authorities("ca_file")).map(|at| at.value);
     let proxy = proxy(network, env, problems);
     let late = delta.map(|delta| {
         let of = |key| delta.duration(key).map(|at| at.value);

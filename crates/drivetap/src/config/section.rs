@@ -192,17 +192,30 @@ impl<'d> Section<'d> {
         (texts.len() == array.len()).then_some(texts)
     }
 
+    /// Certificates in PEM, from the file at the path.
+    pub(super) fn authorities(&self, key: &'static str) -> Option<At<Vec<u8>>> {
+        const BEGIN: &[u8] = b"-----BEGIN CERTIFICATE-----";
+        let at = self.contents(key)?;
+        if !at.value.windows(BEGIN.len()).any(|window| window == BEGIN) {
+            self.cx.problems.at(&at.span, format!("{key} holds no certificate in PEM (-----BEGIN CERTIFICATE-----)"));
+            return None;
+        }
+        Some(at)
+    }
+
     /// A value that is better not in the file: `"…"`, or `{ env = "NAME" }`, `{ file = "…" }`, `{ command = ["…"] }`.
     #[cfg(feature = "redis")]
-    pub(super) fn secret(&self, key: &'static str) -> Option<Secret> {
+    pub(super) fn secret(&self, key: &'static str) -> Option<At<Secret>> {
         let found = self.value(key)?;
-        match found.get_ref() {
-            DeValue::String(text) => Some(Secret::Known(text.to_string().into())),
+        let span = found.span();
+        let value = match found.get_ref() {
+            DeValue::String(text) => Secret::Known(text.to_string().into()),
             DeValue::Table(table) => {
-                secret::read(key, Section::new(format!("{key} of {}", self.name), table, found.span(), self.cx))
+                secret::read(key, Section::new(format!("{key} of {}", self.name), table, span.clone(), self.cx))?
             }
-            other => self.wrong(key, found.span(), secret::FORMS, other),
-        }
+            other => return self.wrong(key, span, secret::FORMS, other),
+        };
+        Some(At { value, span })
     }
 
     /// A sub-table, called `name`.

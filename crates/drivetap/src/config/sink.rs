@@ -128,34 +128,52 @@ fn kafka(section: &Section<'_>, _: &At<&str>, letter_topic: Option<&At<&str>>) -
     let mut config = KafkaConfig::new(value(&servers, "localhost:9092"), value(&topic, "drive-events"));
     config.dead_letter_topic = letter_topic.map(|at| at.value.to_owned());
     mode.into_iter().for_each(|at| config.mode = at.value);
-    let text = |value: &Secret| value.expose().unwrap_or(UNREAD).to_owned();
-    config.librdkafka = keys.iter().map(|(key, value)| (key.value.clone(), text(value))).collect();
-    let unread = |name: &str| keys.iter().any(|(key, value)| key.value == name && value.expose().is_none());
-    let made = loop {
-        match KafkaSink::new(config.clone()) {
-            // Its name is right; what its command would print is not known.
-            Err(InvalidConfig::Value { key, .. }) if unread(&key) && config.librdkafka.remove(&key).is_some() => {}
-            made => break made,
-        }
+    let text = |key: &str, value: &Secret| {
+        let text = value.expose().unwrap_or(UNREAD);
+        let is_path = KafkaConfig::FILES.contains(&key) && value.expose().is_some() && text != KafkaConfig::SYSTEMS_AUTHORITIES;
+        if is_path { section.context().dir.join(text).display().to_string() } else { text.to_owned() }
     };
-    match made {
-        Ok(_) => servers.and(topic).map(|_| (SinkKind::Kafka(config), Role::Durable)),
-        Err(error) => {
-            let place = match &error {
-                InvalidConfig::NoServers => servers.as_ref().map(|at| &at.span),
-                InvalidConfig::Topic(_) => topic.as_ref().map(|at| &at.span),
-                InvalidConfig::DeadLetterTopic { .. } => letter_topic.map(|at| &at.span),
-                InvalidConfig::UnknownKey(key) | InvalidConfig::Value { key, .. } | InvalidConfig::Reserved { key, .. } => {
-                    keys.iter().find(|(at, _)| at.value == *key).map(|(at, _)| &at.span)
-                }
-            };
-            match place {
-                Some(span) => section.problem_at(&At { value: (), span: span.clone() }, error.to_string()),
-                None => section.problem(error.to_string()),
+    config.librdkafka = keys.iter().map(|(key, value)| (key.value.clone(), text(&key.value, value))).collect();
+    let unread = |name: &str| keys.iter().any(|(key, value)| key.value == name && value.expose().is_none());
+    let place = |key: &str| keys.iter().find(|(at, _)| at.value == key).map(|(at, _)| &at.span);
+    let (mut checked, mut good) = (config.clone(), true);
+    while let Err(error) = KafkaSink::new(checked.clone()) {
+        // What is wrong is taken out, so that the rest is looked at in the same run.
+        let (span, taken_out) = match &error {
+            // Its name is right; what its command would print is not known, and what it would open stays closed.
+            InvalidConfig::Value { key, .. } if unread(key) && checked.librdkafka.remove(key).is_some() => continue,
+            InvalidConfig::Unloadable { .. }
+                if keys.iter().any(|(key, _)| key.value.starts_with("ssl.") && unread(&key.value)) =>
+            {
+                break;
             }
-            None
+            InvalidConfig::NoServers => {
+                checked.bootstrap_servers = "localhost:9092".to_owned();
+                (servers.as_ref().map(|at| &at.span), true)
+            }
+            InvalidConfig::Topic(_) => {
+                checked.topic = "drive-events".to_owned();
+                (topic.as_ref().map(|at| &at.span), true)
+            }
+            InvalidConfig::DeadLetterTopic { .. } => {
+                (letter_topic.map(|at| &at.span), checked.dead_letter_topic.take().is_some())
+            }
+            InvalidConfig::UnknownKey(key) | InvalidConfig::Value { key, .. } | InvalidConfig::Reserved { key, .. } => {
+                (place(key), checked.librdkafka.remove(key).is_some())
+            }
+            InvalidConfig::Certificate { key, .. } | InvalidConfig::Unloadable { key, .. } => (place(key), false),
+        };
+        match span {
+            Some(span) => section.problem_at(&At { value: (), span: span.clone() }, error.to_string()),
+            None => section.problem(error.to_string()),
+        }
+        good = false;
+        if !taken_out {
+            break;
         }
     }
+    let complete = servers.is_some() && topic.is_some() && good;
+    complete.then_some((SinkKind::Kafka(config), Role::Durable))
 }
 
 #[cfg(not(feature = "kafka"))]
@@ -171,7 +189,15 @@ fn redis(section: &Section<'_>, _: &At<&str>) -> Made {
     let channel = section.text("channel");
     let username = section.text("username");
     let password = section.secret("password");
-    let ca = section.contents("ca_file");
+    let ca = section.authorities("ca_file");
+    let client_certificate = client_certificate(section);
+    if url.as_ref().is_some_and(|at| !at.value.tls()) {
+        for key in ["ca_file", "cert_file"] {
+            if let Some(at) = section.text(key) {
+                section.problem_at(&at, format!("{key} is for TLS: write rediss:// in the url"));
+            }
+        }
+    }
 
     let in_url = url.as_ref().and_then(|at| at.value.channel());
     let named = channel.as_ref().map(|at| at.value).or(in_url).map(str::to_owned);
@@ -187,9 +213,50 @@ fn redis(section: &Section<'_>, _: &At<&str>) -> Made {
     }
     let mut config = RedisConfig::new(url?.value, named?);
     config.username = username.map(|at| at.value.to_owned());
-    config.password = password.and_then(Secret::known);
+    config.password = password.and_then(|at| at.value.known());
     config.ca_pem = ca.map(|at| at.value);
+    config.client_certificate = client_certificate;
     Some((SinkKind::Redis(config), Role::Live))
+}
+
+/// Who the sink is, for a server that asks: `cert_file`, `key_file` and, where the key is encrypted, `key_password`.
+#[cfg(feature = "redis")]
+fn client_certificate(section: &Section<'_>) -> Option<drivetap_bridge::sink_redis::ClientCertificate> {
+    use drivetap_bridge::sink_redis::{CertificateError, ClientCertificate};
+
+    let (chain, key, password) = (section.contents("cert_file"), section.contents("key_file"), section.secret("key_password"));
+    for (one, other, example) in [("cert_file", "key_file", "client.key"), ("key_file", "cert_file", "client.pem")] {
+        if let Some(at) = section.text(one).filter(|_| !section.has(other)) {
+            section.problem_at(&at, format!("{one} goes with a {other}: write {other} = {example:?}"));
+        }
+    }
+    if let Some(at) = password.as_ref().filter(|_| !section.has("key_file")) {
+        section.problem_at(at, "key_password goes with a key_file");
+    }
+    let (chain, key) = chain.zip(key)?;
+    let (unread, known) = match &password {
+        Some(at) => (at.value.expose().is_none(), at.value.clone().known()),
+        // Not said, or wrong and said to be.
+        None => (section.has("key_password"), None),
+    };
+    match ClientCertificate::from_pem(&chain.value, &key.value, known.as_ref()) {
+        Ok(certificate) => Some(certificate),
+        // Its command is not run: the key stays locked.
+        Err(CertificateError::NoPassword) if unread => None,
+        Err(error) => {
+            let (name, span) = match error {
+                CertificateError::NoCertificate => ("cert_file", &chain.span),
+                CertificateError::WrongPassword => ("key_password", password.as_ref().map_or(&key.span, |at| &at.span)),
+                CertificateError::NoPassword => {
+                    section.problem_at(&key, "key_file is encrypted: write key_password = { env = \"REDIS_KEY_PASSWORD\" }");
+                    return None;
+                }
+                _ => ("key_file", &key.span),
+            };
+            section.problem_at(&At { value: (), span: span.clone() }, format!("{name} {error}"));
+            None
+        }
+    }
 }
 
 #[cfg(not(feature = "redis"))]

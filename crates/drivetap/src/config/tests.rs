@@ -7,6 +7,9 @@ use drivetap_bridge::{DeadLetters, Role};
 
 use super::*;
 
+#[cfg(all(feature = "kafka", feature = "redis"))]
+mod certificates;
+
 const GOOD: &str = "
 [account.default]
 token = { env = \"T\" }
@@ -434,6 +437,8 @@ mod schema {
             "[sink.a]\ntype = \"stdio\"\n",
             "[sink.a]\ntype = \"kafka\"\ntopic = \"t\"\n",
             "[sink.a]\ntype = \"redis\"\nurl = \"redis://h\"\n",
+            "[sink.a]\ntype = \"redis\"\nurl = \"rediss://h\"\nchannel = \"c\"\ncert_file = \"c.pem\"\n",
+            "[sink.a]\ntype = \"redis\"\nurl = \"rediss://h\"\nchannel = \"c\"\nkey_password = \"p\"\n",
             "[sink.a]\ntype = \"redis\"\nurl = \"redis://h\"\nchannel = \"c\"\ntopic = \"t\"\n",
             "[sink.a]\ntype = \"redis\"\nurl = \"redis://h\"\nchannel = \"c\"\ndead_letter = { topic = \"t\" }\n",
             "[shutdown]\ndeadline = 30\n",

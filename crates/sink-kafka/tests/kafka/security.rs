@@ -2,7 +2,7 @@
 
 use drivetap_sink::contract::events;
 use drivetap_sink::{Outcome, Sink};
-use drivetap_sink_kafka::KafkaConfig;
+use drivetap_sink_kafka::{KafkaConfig, KafkaSink};
 
 use crate::broker::{config, connected, ids, later, new_topic, read_ids, service, with};
 
@@ -52,12 +52,76 @@ async fn it_speaks_tls_with_a_private_authority() {
     takes_events(&topic, tls(&topic, &service("/tls/ca"))).await;
 }
 
+/// For the listener that wants to know who connects.
+fn mutual(topic: &str, certificate: &str, key: &str) -> KafkaConfig {
+    let (certificate, key) = (service(certificate), service(key));
+    let ca = service("/tls/ca");
+    with(
+        config("/kafka/mutual", topic),
+        &[
+            ("security.protocol", "ssl"),
+            ("ssl.ca.location", &ca),
+            ("ssl.certificate.location", &certificate),
+            ("ssl.key.location", &key),
+        ],
+    )
+}
+
 #[tokio::test]
-async fn it_shows_a_client_certificate() {
+async fn it_shows_a_client_certificate_where_one_is_required() {
     let topic = new_topic("mtls", 1, &[]).await;
-    let (certificate, key) = (service("/tls/client_cert"), service("/tls/client_key"));
-    let mutual = [("ssl.certificate.location", certificate.as_str()), ("ssl.key.location", key.as_str())];
-    takes_events(&topic, with(tls(&topic, &service("/tls/ca")), &mutual)).await;
+    takes_events(&topic, mutual(&topic, "/tls/client_cert", "/tls/client_key")).await;
+    let encrypted = mutual(&topic, "/tls/client_cert", "/tls/client_key_encrypted");
+    let topic = new_topic("mtls", 1, &[]).await;
+    let password = service("/tls/client_key_password");
+    takes_events(&topic, with(KafkaConfig { topic: topic.clone(), ..encrypted }, &[("ssl.key.password", &password)])).await;
+}
+
+#[tokio::test]
+async fn a_broker_that_requires_another_certificate_or_any_says_which() {
+    let another = later(mutual("t", "/tls/other_client_cert", "/tls/other_client_key")).await;
+    assert!(another.contains("refuses the client certificate"), "{another}");
+    let mut none = mutual("t", "/tls/client_cert", "/tls/client_key");
+    none.librdkafka.retain(|key, _| !["ssl.certificate.location", "ssl.key.location"].contains(&key.as_str()));
+    let none = later(none).await;
+    assert!(none.contains("asks for a client certificate") && none.contains("ssl.certificate.location"), "{none}");
+}
+
+#[test]
+fn what_is_wrong_with_a_certificate_or_its_key_is_said_before_anything_connects() {
+    let (folder, services) = (std::env::temp_dir(), |name: &str| service(&format!("/tls/{name}")));
+    let junk = folder.join(format!("drivetap-junk-{}.pem", std::process::id()));
+    std::fs::write(&junk, "junk").unwrap();
+    let junk = junk.to_str().unwrap();
+    let (ca, certificate, key, locked) =
+        (services("ca"), services("client_cert"), services("client_key"), services("client_key_encrypted"));
+    let ssl = ("security.protocol", "ssl");
+    let pair = [("ssl.certificate.location", certificate.as_str()), ("ssl.key.location", key.as_str())];
+    for (keys, says) in [
+        (&[ssl, ("ssl.ca.location", "no/such.pem")][..], "`ssl.ca.location`: no/such.pem cannot be read"),
+        (&[ssl, ("ssl.ca.location", junk)], "`ssl.ca.location`: "),
+        (&[ssl, pair[0]], "`ssl.certificate.location`: a certificate goes with its key"),
+        (&[ssl, pair[1]], "`ssl.key.location`: a key goes with its certificate"),
+        (&[pair[0], pair[1]], "`ssl.certificate.location`: a certificate is shown in TLS only"),
+        (&[ssl, ("ssl.certificate.location", junk), pair[1]], "`ssl.certificate.location`: "),
+        (&[ssl, pair[0], ("ssl.key.location", junk)], "`ssl.key.location`: holds no private key in PEM"),
+        (&[ssl, pair[0], ("ssl.key.location", &ca)], "`ssl.key.location`: holds no private key in PEM"),
+        (
+            &[ssl, pair[0], ("ssl.key.location", &services("other_client_key"))],
+            "`ssl.key.location`: is not the key of the certificate",
+        ),
+        (&[ssl, pair[0], ("ssl.key.location", &locked)], "`ssl.key.location`: is encrypted: write \"ssl.key.password\""),
+        (
+            &[ssl, pair[0], ("ssl.key.location", &locked), ("ssl.key.password", "hunter2-hunter2")],
+            "`ssl.key.location`: is not opened by ssl.key.password",
+        ),
+    ] {
+        let config = with(KafkaConfig::new("localhost:1", "t"), keys);
+        let error = KafkaSink::new(config).map(|_| ()).unwrap_err().to_string();
+        assert!(error.contains(says) && !error.contains("hunter2"), "{says}\n{error}");
+    }
+    KafkaSink::new(with(KafkaConfig::new("localhost:1", "t"), &[ssl, pair[0], pair[1]])).unwrap();
+    std::fs::remove_file(junk).unwrap();
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
 //! What goes wrong with a real Redis, and what the sink says of it.
 
+use std::net::{Ipv4Addr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,7 +8,7 @@ use crate::common::{Server, Subscriber, config, connected, publish_one, services
 use drivetap_core::Event;
 use drivetap_sink::contract::{Drive, events};
 use drivetap_sink::{NotReady, Outcome, Sink, Stop};
-use drivetap_sink_redis::RedisSink;
+use drivetap_sink_redis::{ClientCertificate, RedisSink};
 use tokio::time::Instant;
 
 #[tokio::test]
@@ -221,6 +222,42 @@ async fn only_a_server_of_the_given_authority_is_talked_to() {
     }
     let refused = with(Some(b"no certificate".to_vec())).connect().await.unwrap_err();
     assert!(matches!(&refused, NotReady::Never(why) if why.contains("no PEM certificate")), "{refused:?}");
+}
+
+#[tokio::test]
+async fn a_server_that_asks_who_connects_takes_its_own_authoritys_certificate_and_no_other() {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let services = services();
+    let file = |name: &str| text(&services, &format!("/tls/{name}"));
+    let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port().to_string();
+    let tls = ["--tls-port", &port, "--tls-auth-clients", "yes", "--tls-ca-cert-file", &file("ca")];
+    let identity = ["--tls-cert-file", &file("server_cert"), "--tls-key-file", &file("server_key")];
+    let server = Server::start(&[&tls[..], &identity].concat()).await;
+    let with = |identity: Option<(&str, &str)>| {
+        let mut config = config(&format!("rediss://localhost:{port}"), "drive-events");
+        config.ca_pem = Some(std::fs::read(file("ca")).unwrap());
+        let read = |name| std::fs::read(file(name)).unwrap();
+        let password = text(&services, "/tls/client_key_password").into();
+        config.client_certificate = identity
+            .map(|(certificate, key)| ClientCertificate::from_pem(&read(certificate), &read(key), Some(&password)).unwrap());
+        config
+    };
+    for key in ["client_key", "client_key_encrypted"] {
+        let mut subscriber = Subscriber::on(&server.address, "drive-events").await;
+        let mut sink = connected(with(Some(("client_cert", key)))).await;
+        assert_eq!(publish_one(&mut sink).await.1, Outcome::all(1), "{key}");
+        assert_eq!(subscriber.ids(1).await.len(), 1, "{key}");
+    }
+    for (identity, says) in [
+        (None, "asks for a client certificate, and none is configured: cert_file, key_file"),
+        (Some(("other_client_cert", "other_client_key")), "refuses the client certificate"),
+    ] {
+        // Who is told that it is refused may already have sent more, and then hears of a closed connection only. Often, to meet both.
+        for _ in 0..20 {
+            let refused = RedisSink::new(with(identity)).connect().await.unwrap_err();
+            assert!(matches!(&refused, NotReady::Later(why) if why.contains(says)), "{says}: {refused:?}");
+        }
+    }
 }
 
 #[tokio::test]
