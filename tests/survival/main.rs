@@ -63,7 +63,7 @@ async fn deliver(sink: &mut dyn Sink, events: &[Arc<Event>], progress: &Progress
         rest = &rest[acked..];
         progress.acked.fetch_add(acked, Ordering::SeqCst);
         match stop {
-            None => {}
+            None | Some(Stop::Underway) => {}
             Some(Stop::Hold { what }) => {
                 progress.held(what);
                 sleep(Duration::from_millis(50)).await;

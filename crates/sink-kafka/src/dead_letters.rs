@@ -76,6 +76,7 @@ impl DeadLetterBox for KafkaDeadLetters {
         let Outcome { stop, .. } = self.writer.publish(&[value], |value| Record::letter(event, value, &headers, at)).await;
         match stop {
             None => Ok(()),
+            Some(Stop::Underway) => Err(NotKept::Later("the letter is under way".to_owned())),
             Some(Stop::Reject { code, reason }) => Err(NotKept::Never(format!("{reason} ({code})"))),
             Some(Stop::Reconnect { reason } | Stop::Hold { what: reason }) => Err(NotKept::Later(reason)),
         }

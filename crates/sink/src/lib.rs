@@ -39,6 +39,8 @@ pub trait Sink: Send {
     /// `acked` is less than the batch, `stop` says why, and everything from there is offered again, in order: a repeat is permitted, a
     /// reorder within one partition key and a hole are not.
     ///
+    /// A sink may answer [`Stop::Underway`] while its service still has to acknowledge what it sent: then more comes behind that.
+    ///
     /// **Not cancel safe:** the dispatcher never drops this future before it is done, so it has to end by itself.
     async fn publish(&mut self, batch: &[Arc<Event>]) -> Outcome;
 
@@ -89,6 +91,13 @@ impl Outcome {
 /// What the dispatcher does next. The reason is for logs and status: one line, no secrets.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Stop {
+    /// Nothing is wrong: the rest is on its way. Offer it again at once, from the first event that is not durable, with more behind it
+    /// where there is more.
+    ///
+    /// The sink knows by their ids the events that it has sent, and sends only those behind them. Offered nothing new, it answers when
+    /// more of them is acknowledged: the dispatcher does not wait. After any other answer nothing is under way, as far as anybody
+    /// but the sink has to know.
+    Underway,
     /// Connect again, then offer again from the first event that is not durable.
     Reconnect {
         /// Why.

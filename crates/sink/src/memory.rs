@@ -29,6 +29,8 @@ use crate::{NotReady, Outcome, Sink, Stop};
 pub struct MemorySink {
     place: MemoryPlace,
     session: Option<u64>,
+    // The ids of what arrived and is still to be acknowledged, after a `Stop::Underway`.
+    underway: Vec<String>,
 }
 
 impl MemorySink {
@@ -52,6 +54,7 @@ impl Sink for MemorySink {
             return Err(NotReady::Later("the connection is cut".to_owned()));
         }
         self.session = Some(state.session);
+        self.underway.clear();
         Ok(())
     }
 
@@ -61,15 +64,21 @@ impl Sink for MemorySink {
             state.batches.push(batch.len());
             state.script.pop_front()
         };
+        let known = self.known(batch);
         match step {
             None => {}
             Some(Step::Wait(time)) => sleep(time).await,
             Some(Step::Stop { delivered, acked, stop }) => {
-                self.place.deliver(&batch[..delivered.min(batch.len())]);
-                return Outcome::stopped(acked.min(batch.len()), stop);
+                let (delivered, acked) = (delivered.clamp(known, batch.len()), acked.min(batch.len()));
+                self.place.deliver(&batch[known..delivered]);
+                if stop == Stop::Underway {
+                    let sent = batch.iter().take(delivered).skip(acked);
+                    self.underway = sent.map(|event| event.id().to_owned()).collect();
+                }
+                return Outcome::stopped(acked, stop);
             }
         }
-        self.take(batch)
+        self.take(batch, known)
     }
 
     async fn close(self: Box<Self>, _within: Duration) {
@@ -78,7 +87,14 @@ impl Sink for MemorySink {
 }
 
 impl MemorySink {
-    fn take(&self, batch: &[Arc<Event>]) -> Outcome {
+    /// How many events from the front of the batch have arrived already. Whatever follows the answer to it, they are forgotten.
+    fn known(&mut self, batch: &[Arc<Event>]) -> usize {
+        let underway = std::mem::take(&mut self.underway);
+        let is_front = underway.len() <= batch.len() && batch.iter().zip(&underway).all(|(event, id)| event.id() == id);
+        if is_front { underway.len() } else { 0 }
+    }
+
+    fn take(&self, batch: &[Arc<Event>], known: usize) -> Outcome {
         let (connected, limit) = {
             let state = self.place.lock();
             (!state.cut && self.session == Some(state.session), state.max_event_bytes)
@@ -88,7 +104,7 @@ impl MemorySink {
         }
         let fits = |event: &&Arc<Event>| limit.is_none_or(|limit| event.to_json().len() <= limit);
         let taken = batch.iter().take_while(fits).count();
-        self.place.deliver(&batch[..taken]);
+        self.place.deliver(&batch[known.min(taken)..taken]);
         if taken == batch.len() {
             return Outcome::all(taken);
         }
@@ -103,7 +119,7 @@ pub enum Step {
     /// It is taken after this long.
     Wait(Duration),
     /// `delivered` events from the front arrive, `acked` of them are acknowledged, then it stops. Where `delivered` is the larger one,
-    /// the rest of them arrives a second time when it is offered again.
+    /// the rest of them arrives a second time when it is offered again; not where it stops as [`Stop::Underway`].
     Stop {
         /// How many arrive, at most the whole batch.
         delivered: usize,
@@ -139,7 +155,7 @@ impl MemoryPlace {
     /// Another sink onto this place, not connected: what a restarted process would make.
     #[must_use]
     pub fn sink(&self) -> MemorySink {
-        MemorySink { place: self.clone(), session: None }
+        MemorySink { place: self.clone(), session: None, underway: Vec::new() }
     }
 
     /// Adds what happens to the next batches, one step each; after the last one batches are taken again.

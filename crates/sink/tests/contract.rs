@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use drivetap_core::Event;
-use drivetap_sink::contract::{Ability, Harness, Outage, Seen, check};
-use drivetap_sink::{MemoryPlace, MemorySink, NotReady, Outcome, Sink, Stop};
+use drivetap_sink::contract::{Ability, Harness, Kept, Outage, Seen, check, sends_what_is_under_way_once};
+use drivetap_sink::{MemoryPlace, MemorySink, NotReady, Outcome, Sink, Step, Stop};
 
 #[tokio::test(start_paused = true)]
 async fn the_in_memory_sink_keeps_every_promise() {
@@ -32,13 +32,23 @@ async fn a_broken_promise_is_named() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_sink_that_leaves_events_under_way_knows_them_when_they_are_offered_again() {
+    let kept = sends_what_is_under_way_once(&mut Memory::with(Fault::Pipelines)).await;
+    assert_eq!(kept, Ok(Kept::Yes));
+    for (fault, says) in [(Fault::SendsAgain, "offered once"), (Fault::AnswersOverAndOver, "over and over")] {
+        let why = sends_what_is_under_way_once(&mut Memory::with(fault)).await.unwrap_err();
+        assert!(why.contains(says), "{fault:?}: {why}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_sink_that_is_wrong_in_everything_it_writes_keeps_little() {
     for (fault, kept) in [
         (Fault::Reorders, &["takes_an_empty_batch", "lets_go_in_time_without_a_connection"]),
         (Fault::WritesOnClose, &["flushes_on_close", "lets_go_in_time_without_a_connection"]),
     ] {
         let broken = check(&mut Memory::with(fault)).await.unwrap_err();
-        assert_eq!(broken.names().count(), 9, "{fault:?}: {broken}");
+        assert_eq!(broken.names().count(), 10, "{fault:?}: {broken}");
         assert!(broken.names().all(|name| !kept.contains(&name)), "{fault:?}: {broken}");
     }
 }
@@ -55,6 +65,10 @@ enum Fault {
     DropsRepeats,
     HoldsOnNothing,
     LosesTheTail,
+    // No fault: half of each batch is acknowledged later.
+    Pipelines,
+    SendsAgain,
+    AnswersOverAndOver,
 }
 
 struct Memory {
@@ -156,6 +170,17 @@ impl Sink for Faulty {
                 self.sink.publish(&batch[..1_000]).await;
                 Outcome::all(batch.len())
             }
+            Fault::Pipelines | Fault::SendsAgain if batch.len() > 1 => {
+                let (delivered, acked) = (batch.len(), batch.len().div_ceil(2));
+                self.place.script([Step::Stop { delivered, acked, stop: Stop::Underway }]);
+                let outcome = self.sink.publish(batch).await;
+                if self.fault == Fault::SendsAgain {
+                    // It knows nothing of what it sent before it connected.
+                    let _ = self.sink.connect().await;
+                }
+                outcome
+            }
+            Fault::AnswersOverAndOver => Outcome::stopped(0, Stop::Underway),
             _ => self.sink.publish(batch).await,
         }
     }

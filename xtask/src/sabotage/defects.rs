@@ -150,6 +150,13 @@ pub(super) const DEFECTS: &[Defect] = &[
         test: dispatch("after_a_stop_everything_from_the_first_unacknowledged_is_offered_again"),
     },
     Defect {
+        name: "what goes behind events under way knows no bound",
+        file: "crates/bridge/src/dispatch/inlet.rs",
+        right: "((self.settings.window / 2).max(Self::CHUNK), in_hand)",
+        wrong: "((self.settings.window / 2).max(Self::CHUNK), in_hand * 0)",
+        test: dispatch("underway::what_is_in_hand_stays_half_of_the_window"),
+    },
+    Defect {
         name: "a rejected change leaves no stub",
         file: "crates/bridge/src/dispatch/batch.rs",
         right: "if matches!(slot.event.event_type(), EventType::Change | EventType::Resync) {",

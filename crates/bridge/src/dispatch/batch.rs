@@ -21,6 +21,8 @@ pub(crate) struct Batch {
 pub(crate) enum Next {
     /// Nothing is left.
     Done,
+    /// What is left is on its way: offer it again at once, with more behind it.
+    GoOn,
     /// Offer what is left, but not in a tight loop: the sink stopped without a reason.
     Wait,
     /// Connect again, then offer what is left.
@@ -38,6 +40,10 @@ impl Batch {
 
     pub(crate) fn len(&self) -> usize {
         self.slots.len()
+    }
+
+    pub(crate) fn bytes(&self) -> usize {
+        self.slots.iter().map(|slot| slot.event.size()).sum()
     }
 
     pub(crate) fn first(&self) -> Option<&Arc<Event>> {
@@ -67,8 +73,9 @@ impl Batch {
             })
             .collect();
         let next = match stop {
-            None if self.slots.is_empty() => Next::Done,
+            None | Some(Stop::Underway) if self.slots.is_empty() => Next::Done,
             None => Next::Wait,
+            Some(Stop::Underway) => Next::GoOn,
             Some(Stop::Reconnect { reason }) => Next::Reconnect { reason },
             Some(Stop::Hold { what }) => Next::Hold { what },
             Some(Stop::Reject { code, reason }) => match self.slots.front() {

@@ -297,7 +297,7 @@ impl Inlet {
         loop {
             let filled = self.filled.notified();
             let (batch, untold, closed) =
-                self.with(|lines| (self.take_ready(lines, max), !lines.overflows.is_empty(), lines.closed));
+                self.with(|lines| (self.take_ready(lines, max, 0), !lines.overflows.is_empty(), lines.closed));
             if !batch.is_empty() || untold {
                 self.signal_taken.notify_waiters();
                 return Some(batch);
@@ -309,7 +309,16 @@ impl Inlet {
         }
     }
 
-    fn take_ready(&self, lines: &mut Lines, max: usize) -> Vec<Slot> {
+    /// Takes up to `max` of the events that wait now, to go behind `in_hand` bytes of others.
+    pub(crate) fn take_behind(&self, in_hand: usize, max: usize) -> Vec<Slot> {
+        let taken = self.with(|lines| self.take_ready(lines, max, in_hand));
+        if !taken.is_empty() {
+            self.signal_taken.notify_waiters();
+        }
+        taken
+    }
+
+    fn take_ready(&self, lines: &mut Lines, max: usize, in_hand: usize) -> Vec<Slot> {
         // Half of a batch at most is signals, so that neither line starves the other.
         let signals = lines.signals.len().min((max / 2).max(max.saturating_sub(lines.ordered.len())));
         let ordered = lines.ordered.len().min(max - signals);
@@ -321,7 +330,7 @@ impl Inlet {
             }
         }
         // While a sink waits for the acknowledgement of one half of the window, feeds fill the other.
-        let (most, mut bytes) = ((self.settings.window / 2).max(Self::CHUNK), 0);
+        let (most, mut bytes) = ((self.settings.window / 2).max(Self::CHUNK), in_hand);
         for _ in 0..ordered {
             if bytes >= most {
                 break;
@@ -355,18 +364,24 @@ impl Inlet {
         self.offered.fetch_add(told, Ordering::Relaxed);
     }
 
-    /// An event came to its end: it is counted, its room is given back, its ticket is punched.
-    pub(crate) fn settle(&self, slot: Slot, fate: Fate) {
-        let (counter, name) = match fate {
-            Fate::Delivered => (&self.counters.delivered, "delivered"),
-            Fate::DeadLettered => (&self.counters.dead_lettered, "dead_lettered"),
-            Fate::Abandoned => (&self.counters.abandoned, "abandoned"),
-        };
-        counter.fetch_add(1, Ordering::Relaxed);
-        self.count_metric(name, 1);
-        drop(slot.room);
-        if let Some(ticket) = slot.ticket {
-            ticket.punch();
+    /// Events came to their end: they are counted, their room is given back, their tickets are punched.
+    pub(crate) fn settle(&self, settled: Vec<(Slot, Fate)>) {
+        for (fate, counter, name) in [
+            (Fate::Delivered, &self.counters.delivered, "delivered"),
+            (Fate::DeadLettered, &self.counters.dead_lettered, "dead_lettered"),
+            (Fate::Abandoned, &self.counters.abandoned, "abandoned"),
+        ] {
+            let ended = count(settled.iter().filter(|(_, other)| *other == fate).count());
+            if ended > 0 {
+                counter.fetch_add(ended, Ordering::Relaxed);
+                self.count_metric(name, ended);
+            }
+        }
+        for (Slot { room, ticket, .. }, _) in settled {
+            drop(room);
+            if let Some(ticket) = ticket {
+                ticket.punch();
+            }
         }
     }
 

@@ -43,7 +43,7 @@ pub(crate) struct Dispatcher {
 struct Over;
 
 impl Dispatcher {
-    /// How many events are offered to a sink at a time; it answers when all of them are acknowledged, so few are slow.
+    /// How many events are offered to a sink at a time; most sinks answer when all of them are acknowledged, so few are slow.
     const BATCH: usize = 4_096;
 
     pub(crate) fn new(
@@ -152,13 +152,21 @@ impl Dispatcher {
                 self.hold.reset();
                 self.inlet.set_state(SinkState::Ready);
             }
+            let acked = outcome.acked;
             let (settled, next) = batch.answered(outcome);
-            for (slot, fate) in settled {
-                self.inlet.settle(slot, fate);
-            }
+            self.inlet.settle(settled);
             let name = &self.inlet.settings().name;
             match next {
                 Next::Done => {}
+                Next::GoOn => {
+                    if self.deadline.is_cancelled() {
+                        return Err(Over);
+                    }
+                    if acked > 0 {
+                        self.inlet.tell_overflows(self.clock.now().wall);
+                    }
+                    batch.extend(self.inlet.take_behind(batch.bytes(), Self::BATCH.saturating_sub(batch.len())));
+                }
                 Next::Wait => {
                     let wait = self.backoff.next(&mut self.rng);
                     self.wait(wait).await?;
@@ -192,9 +200,7 @@ impl Dispatcher {
             return self.hold(what).await;
         }
         debug!(id, code, reason, "an event went to the dead letters");
-        if let Some((slot, fate)) = batch.kept() {
-            self.inlet.settle(slot, fate);
-        }
+        self.inlet.settle(batch.kept().into_iter().collect());
         Ok(())
     }
 
@@ -207,9 +213,7 @@ impl Dispatcher {
         warn!(sink = %name, reason = %why, "the sink is gone: its events are abandoned, and the cursor follows the other sinks");
         self.inlet.set_state(SinkState::Held { what: why.to_owned() });
         loop {
-            for (slot, fate) in batch.abandon() {
-                self.inlet.settle(slot, fate);
-            }
+            self.inlet.settle(batch.abandon());
             tokio::select! {
                 taken = self.inlet.take(Self::BATCH) => batch.extend(taken.ok_or(Over)?),
                 () = self.deadline.cancelled() => return Err(Over),

@@ -1,5 +1,6 @@
 mod gone;
 mod room;
+mod underway;
 
 use std::collections::VecDeque;
 use std::sync::Mutex;
@@ -34,18 +35,31 @@ impl Rig {
         change: impl FnOnce(&mut SinkSettings),
         prepare: impl FnOnce(&MemoryPlace),
     ) -> Self {
+        let (sink, place) = MemorySink::new();
+        prepare(&place);
+        Self::start(Box::new(sink), place, letter_box, change)
+    }
+
+    /// A rig whose place stays empty.
+    fn with_sink(sink: Box<dyn Sink>) -> Self {
+        Self::start(sink, MemorySink::new().1, None, |_| {})
+    }
+
+    fn start(
+        sink: Box<dyn Sink>,
+        place: MemoryPlace,
+        letter_box: Option<Box<dyn DeadLetterBox>>,
+        change: impl FnOnce(&mut SinkSettings),
+    ) -> Self {
         let mut settings = SinkSettings::new("test", Role::Durable);
         change(&mut settings);
         let holds_cursor = settings.role == Role::Durable;
         let inlet = Arc::new(Inlet::new(settings, holds_cursor));
-        let (sink, place) = MemorySink::new();
-        prepare(&place);
         let deadline = CancellationToken::new();
         let backoff = || Backoff::try_new(Duration::from_secs(1), Duration::from_secs(60)).unwrap();
         let office = DeadLetterOffice::new(inlet.settings(), letter_box);
         let backoffs = (backoff(), backoff());
-        let dispatcher =
-            Dispatcher::new(Arc::clone(&inlet), Box::new(sink), office, Clock::System, backoffs, 1, deadline.clone());
+        let dispatcher = Dispatcher::new(Arc::clone(&inlet), sink, office, Clock::System, backoffs, 1, deadline.clone());
         let task = tokio::spawn(dispatcher.run(Duration::from_secs(1)));
         Self { inlet, place, progress: Progress::new(1), deadline, task }
     }

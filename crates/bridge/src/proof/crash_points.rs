@@ -233,6 +233,21 @@ fn scenarios() -> Vec<Scenario> {
             ],
         },
         Scenario {
+            name: "two sinks that leave events under way, and one that fails in the middle of them",
+            start: Start::Beginning,
+            items: &["a", "b", "c"],
+            beats: vec![
+                (Delivered(1), Sink(0, vec![Answer::Underway { taken: 1, acked: 0 }, Answer::Underway { taken: 2, acked: 1 }])),
+                (Quiet, Sink(1, vec![Answer::Underway { taken: 1, acked: 0 }, Answer::Cut { taken: 2, acked: 0 }])),
+                (Quiet, Put("d", "d")),
+                (Pages(1), Put("e", "e")),
+                (Quiet, Sink(0, vec![Answer::Underway { taken: 1, acked: 1 }, Answer::Refuses])),
+                (Quiet, Sink(1, vec![Answer::Underway { taken: 1, acked: 0 }, Answer::Holds { taken: 1 }])),
+                (Quiet, Put("f", "f")),
+                (Pages(1), Delete("a")),
+            ],
+        },
+        Scenario {
             name: "a store that fails, and one that fails to say that it did not",
             start: Start::Beginning,
             items: &["a", "b", "c"],

@@ -232,10 +232,11 @@ fn a_refusal(rng: &mut Rng) -> OpenFailure {
 
 fn an_answer(rng: &mut Rng) -> Answer {
     let taken = rng.usize(..4);
-    match rng.u8(..5) {
+    match rng.u8(..7) {
         0 => Answer::Refuses,
         1 => Answer::Holds { taken },
         2 => Answer::Pauses { taken },
+        3..5 => Answer::Underway { taken, acked: rng.usize(..=taken) },
         _ => Answer::Cut { taken, acked: rng.usize(..=taken) },
     }
 }

@@ -9,7 +9,7 @@ use drivetap_core::{
     AccountName, Backoff, Drive as CoreDrive, DriveType, Endpoint, Event, FeedId, GraphId, Notification, NotificationHosts,
     NotificationUrl, PageFrom, Resource, Subscription,
 };
-use drivetap_sink::Outcome;
+use drivetap_sink::{Outcome, Stop};
 use futures_util::FutureExt;
 
 use super::consumer::Letter;
@@ -38,6 +38,8 @@ struct Hand {
     batch: Batch,
     /// How many events wait in the inlet.
     waiting: usize,
+    /// How many of the batch the sink has, and knows, though it has not acknowledged them.
+    underway: usize,
     doing: Doing,
 }
 
@@ -300,7 +302,11 @@ impl Process {
                 }
                 let offered = hand.batch.offer();
                 let (taken, outcome) = sink.answer(&offered);
-                hand.doing = Doing::Publishing { rest: offered.into_iter().take(taken).collect(), outcome };
+                let sent = std::mem::take(&mut hand.underway);
+                if outcome.stop == Some(Stop::Underway) {
+                    hand.underway = taken.max(sent) - outcome.acked;
+                }
+                hand.doing = Doing::Publishing { rest: offered.into_iter().take(taken).skip(sent).collect(), outcome };
                 None
             }
             Doing::Publishing { rest, outcome } => match rest.pop_front() {
@@ -312,6 +318,11 @@ impl Process {
                 None => {
                     let (settled, next) = hand.batch.answered(outcome.clone());
                     hand.doing = if matches!(next, Next::Keep { .. }) { Doing::Keeping } else { Doing::Nothing };
+                    if next == Next::GoOn {
+                        let taken = inlet.take_behind(hand.batch.bytes(), 1_024);
+                        hand.waiting -= taken.len();
+                        hand.batch.extend(taken);
+                    }
                     self.settle(world, n, settled);
                     None
                 }
@@ -319,17 +330,15 @@ impl Process {
             Doing::Keeping => {
                 sink.dead_letters.extend(hand.batch.first().map(|event| Arc::new(Letter::new(event))));
                 hand.doing = Doing::Nothing;
-                let settled = hand.batch.kept();
+                let settled = hand.batch.kept().into_iter().collect();
                 self.settle(world, n, settled);
                 Some(format!("sink {n}'s dead letters have one"))
             }
         }
     }
 
-    fn settle<D: Drive>(&mut self, world: &World<D>, n: usize, settled: impl IntoIterator<Item = (Slot, Fate)>) {
-        for (slot, fate) in settled {
-            self.inlets[n].settle(slot, fate);
-        }
+    fn settle<D: Drive>(&mut self, world: &World<D>, n: usize, settled: Vec<(Slot, Fate)>) {
+        self.inlets[n].settle(settled);
         let through = self.progress.through();
         if through > self.through {
             self.through = through;

@@ -88,6 +88,8 @@ pub(super) enum Answer {
     Holds { taken: usize },
     /// Takes so many and gives no reason.
     Pauses { taken: usize },
+    /// Takes so many, owns up to fewer, and knows the rest when it is offered again.
+    Underway { taken: usize, acked: usize },
     /// Will never take the first change of the batch whole.
     Refuses,
 }
@@ -233,6 +235,7 @@ impl SinkPlace {
             Some(Answer::Cut { taken, acked }) if taken <= ok => (taken, acked, Some(Stop::Reconnect { reason: reason() })),
             Some(Answer::Holds { taken }) if taken <= ok => (taken, taken, Some(Stop::Hold { what: reason() })),
             Some(Answer::Pauses { taken }) if taken <= ok => (taken, taken, None),
+            Some(Answer::Underway { taken, acked }) if taken <= ok => (taken, acked, Some(Stop::Underway)),
             _ if ok < offered.len() => (ok, ok, Some(Stop::Reject { code: "TOO_LARGE".to_owned(), reason: reason() })),
             _ => (ok, ok, None),
         };

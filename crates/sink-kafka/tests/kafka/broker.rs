@@ -62,7 +62,7 @@ pub(crate) async fn deliver(sink: &mut KafkaSink, events: &[Arc<Event>]) -> Vec<
         let Outcome { acked, stop } = sink.publish(rest).await;
         rest = &rest[acked..];
         match stop {
-            None => {}
+            None | Some(Stop::Underway) => {}
             Some(Stop::Reject { code, .. }) => {
                 rejected.push((rest[0].id().to_owned(), code));
                 rest = &rest[1..];

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use drivetap_sink::contract::events;
+use drivetap_sink::contract::{events, publish};
 use drivetap_sink::{Outcome, Sink};
 use drivetap_sink_kafka::{KafkaConfig, ReadBack, ReadBackError};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
@@ -38,7 +38,7 @@ async fn it_hands_out_every_partition_in_order_up_to_the_end_and_goes_on_behind_
     let mut sink = connected(plaintext(&topic, &[])).await;
     // Five drives, spread over the partitions.
     let (before, after) = (events(200, 5), events(40, 5));
-    assert_eq!(sink.publish(&before).await, Outcome::all(200));
+    assert_eq!(publish(&mut sink, &before).await, Outcome::all(200));
 
     let (reader, read) = read_on(ReadBack::new(&plaintext(&topic, &[])).unwrap()).await;
     let (found, places) = read.unwrap();
@@ -56,7 +56,7 @@ async fn it_hands_out_every_partition_in_order_up_to_the_end_and_goes_on_behind_
     // Nothing new, then something.
     let (reader, read) = read_on(reader).await;
     assert_eq!(read.unwrap().1, []);
-    assert_eq!(sink.publish(&after).await, Outcome::all(40));
+    assert_eq!(publish(&mut sink, &after).await, Outcome::all(40));
     let (_, read) = read_on(reader).await;
     let (found, places) = read.unwrap();
     assert_eq!((found.values().flatten().count(), places.iter().any(|(_, offset)| *offset == 0)), (40, false));
@@ -91,7 +91,7 @@ async fn an_empty_topic_has_nothing_and_the_mark_of_a_transaction_is_no_record()
 #[tokio::test]
 async fn it_signs_in_and_speaks_tls_by_the_sinks_own_keys() {
     let topic = new_topic("back", 1, &[]).await;
-    assert_eq!(connected(plaintext(&topic, &[])).await.publish(&events(3, 1)).await, Outcome::all(3));
+    assert_eq!(publish(&mut connected(plaintext(&topic, &[])).await, &events(3, 1)).await, Outcome::all(3));
     let (username, password, ca) = (service("/kafka/sasl/username"), service("/kafka/sasl/password"), service("/tls/ca"));
     let sasl = |password: &str| {
         let keys = [("security.protocol", "sasl_plaintext"), ("sasl.mechanism", "PLAIN"), ("sasl.username", &username)];

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use drivetap_core::Event;
-use drivetap_sink::contract::{Drive, events};
+use drivetap_sink::contract::{Drive, events, publish};
 use drivetap_sink::{NotReady, Outcome, Sink, Stop};
 use drivetap_sink_kafka::{KafkaConfig, KafkaSink};
 
@@ -15,11 +15,11 @@ async fn what_is_too_large_for_librdkafka_is_rejected_and_its_neighbours_go() {
     let topic = new_topic("large", 1, &[]).await;
     let (events, large) = with_one_of(20, 7, 30_000);
     let mut sink = connected(plaintext(&topic, &[("message.max.bytes", "20000"), ("batch.size", "15000")])).await;
-    let outcome = sink.publish(&events).await;
+    let outcome = publish(&mut sink, &events).await;
     let Some(Stop::Reject { code, reason }) = &outcome.stop else { panic!("{outcome:?}") };
     assert_eq!((outcome.acked, code.as_str()), (7, "MSG_SIZE_TOO_LARGE"));
     assert!(reason.contains(&topic), "{reason}");
-    assert_eq!(sink.publish(&events[8..]).await, Outcome::all(12));
+    assert_eq!(publish(&mut sink, &events[8..]).await, Outcome::all(12));
     assert_eq!(read_ids(&topic, 19).await, without(&events, &large));
 }
 
@@ -31,7 +31,7 @@ async fn what_is_too_large_for_the_topic_is_found_among_its_neighbours_and_rejec
     assert_eq!(deliver(&mut sink, &events).await, [(large.clone(), "MSG_SIZE_TOO_LARGE".to_owned())]);
     in_order(&read_ids(&topic, 59).await, &without(&events, &large));
     // The producer that was given up took nothing with it.
-    assert_eq!(sink.publish(&events[..1]).await, Outcome::all(1));
+    assert_eq!(publish(&mut sink, &events[..1]).await, Outcome::all(1));
 }
 
 #[tokio::test]
@@ -43,7 +43,7 @@ async fn what_was_on_its_way_behind_a_refused_record_does_not_overtake_it() {
     let mut sink = connected(plaintext(&topic, &[("compression.type", "none"), ("batch.size", "3000")])).await;
     let mut rest = &events[..];
     while rest.first().is_some_and(|event| event.id() != large) {
-        let (outcome, ()) = tokio::join!(sink.publish(rest), async { std::thread::sleep(Duration::from_millis(500)) });
+        let (outcome, ()) = tokio::join!(publish(&mut sink, rest), async { std::thread::sleep(Duration::from_millis(500)) });
         rest = &rest[outcome.acked..];
     }
     in_order(&read_ids(&topic, 20).await, &ids(&events[..20]));
@@ -55,7 +55,7 @@ async fn what_was_on_its_way_behind_a_new_producers_first_record_does_not_overta
     let topic = new_topic("overtaking", 1, &[("max.message.bytes", "20000")]).await;
     let (events, large) = with_one_of(100, 0, 30_000);
     let mut sink = connected(plaintext(&topic, &[("compression.type", "none"), ("batch.size", "3000")])).await;
-    let (outcome, ()) = tokio::join!(sink.publish(&events), async { std::thread::sleep(Duration::from_millis(500)) });
+    let (outcome, ()) = tokio::join!(publish(&mut sink, &events), async { std::thread::sleep(Duration::from_millis(500)) });
     assert_eq!(outcome.acked, 0);
     assert_eq!(read_ids(&topic, 0).await, Vec::<String>::new());
     assert_eq!(deliver(&mut sink, &events).await, [(large.clone(), "MSG_SIZE_TOO_LARGE".to_owned())]);
@@ -114,7 +114,7 @@ async fn a_connect_that_was_dropped_does_not_hinder_the_next() {
         let _ = tokio::time::timeout(Duration::from_millis(wait), sink.connect()).await;
     }
     sink.connect().await.unwrap();
-    assert_eq!(sink.publish(&events).await, Outcome::all(3));
+    assert_eq!(publish(&mut sink, &events).await, Outcome::all(3));
     Box::new(sink).close(Duration::from_secs(5)).await;
     assert_eq!(read_ids(&topic, 3).await, ids(&events));
 }

@@ -3,8 +3,8 @@
 use std::io::Write;
 use std::sync::{Arc, Mutex};
 
-use drivetap_sink::contract::events;
-use drivetap_sink::{Outcome, Sink};
+use drivetap_sink::Outcome;
+use drivetap_sink::contract::{events, publish};
 use tracing_subscriber::filter::LevelFilter;
 
 use crate::broker::{config, connected, later, new_topic, service, with};
@@ -33,7 +33,7 @@ async fn a_password_is_in_no_log_line() {
     };
     let password = service("/kafka/sasl/password");
     let mut sink = connected(sasl(&password)).await;
-    assert_eq!(sink.publish(&events(3, 1)).await, Outcome::all(3));
+    assert_eq!(publish(&mut sink, &events(3, 1)).await, Outcome::all(3));
     later(sasl("hunter2-hunter2")).await;
 
     let log = log.text();

@@ -1,14 +1,14 @@
 //! SASL and TLS, by librdkafka's own keys.
 
-use drivetap_sink::contract::events;
-use drivetap_sink::{Outcome, Sink};
+use drivetap_sink::Outcome;
+use drivetap_sink::contract::{events, publish};
 use drivetap_sink_kafka::{KafkaConfig, KafkaSink};
 
 use crate::broker::{config, connected, ids, later, new_topic, read_ids, service, with};
 
 async fn takes_events(topic: &str, config: KafkaConfig) {
     let events = events(3, 1);
-    assert_eq!(connected(config).await.publish(&events).await, Outcome::all(3));
+    assert_eq!(publish(&mut connected(config).await, &events).await, Outcome::all(3));
     assert_eq!(read_ids(topic, 3).await, ids(&events));
 }
 

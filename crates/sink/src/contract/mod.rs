@@ -12,16 +12,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use drivetap_core::Event;
 
 pub use forwarder::Forwarder;
 pub use promises::{
     acked_events_survive_a_crash, counts_each_event_once, flushes_on_close, keeps_order_over_a_lost_connection,
     keeps_order_within_a_key, lets_go_in_time_without_a_connection, rejects_what_is_too_large, says_when_the_connection_is_lost,
-    takes_a_big_batch, takes_a_repeat, takes_an_empty_batch,
+    sends_what_is_under_way_once, takes_a_big_batch, takes_a_repeat, takes_an_empty_batch,
 };
 pub use sample::{Drive, events};
 
-use crate::Sink;
+use crate::{Outcome, Sink, Stop};
 
 /// What the suite needs to know of a sink and of the service behind it.
 ///
@@ -78,6 +79,19 @@ pub trait Outage: Send + Sync {
     async fn cut(&self);
     /// New connections work again.
     async fn mend(&self);
+}
+
+/// Offers a batch, and what is [under way](Stop::Underway) of it again, until there is another answer: that, counted over all of it.
+pub async fn publish(sink: &mut dyn Sink, batch: &[Arc<Event>]) -> Outcome {
+    let mut durable = 0;
+    // Ends: without anything new the sink answers when more is acknowledged.
+    loop {
+        let Outcome { acked, stop } = sink.publish(batch.get(durable..).unwrap_or_default()).await;
+        durable += acked;
+        if stop != Some(Stop::Underway) {
+            return Outcome { acked: durable, stop };
+        }
+    }
 }
 
 /// Runs every promise, each on a fresh sink, and prints what came of each.

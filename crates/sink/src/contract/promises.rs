@@ -18,6 +18,7 @@ pub(super) const ALL: &[(&str, Promise)] = &[
     ("takes_an_empty_batch", |h| Box::pin(takes_an_empty_batch(h))),
     ("takes_a_big_batch", |h| Box::pin(takes_a_big_batch(h))),
     ("takes_a_repeat", |h| Box::pin(takes_a_repeat(h))),
+    ("sends_what_is_under_way_once", |h| Box::pin(sends_what_is_under_way_once(h))),
     ("acked_events_survive_a_crash", |h| Box::pin(acked_events_survive_a_crash(h))),
     ("flushes_on_close", |h| Box::pin(flushes_on_close(h))),
     ("rejects_what_is_too_large", |h| Box::pin(rejects_what_is_too_large(h))),
@@ -75,6 +76,31 @@ pub async fn takes_a_repeat(harness: &mut dyn Harness) -> Verdict {
         all_acked(&offered, &publish(&mut *sink, &offered).await?)?;
     }
     no_hole(&offered, &harness.read_back(offered.len()).await)
+}
+
+/// What a sink says is under way is offered again with more behind it, and each event is seen once, in its order.
+///
+/// # Errors
+/// What was seen instead.
+pub async fn sends_what_is_under_way_once(harness: &mut dyn Harness) -> Verdict {
+    let offered = events(600, 3);
+    let mut sink = connected(harness).await?;
+    let (mut durable, mut end, mut underway) = (0, 0, 0);
+    while durable < offered.len() {
+        end = (end + 40).min(offered.len());
+        let outcome = possible(&offered[durable..end], sink.publish(&offered[durable..end]).await)?;
+        durable += outcome.acked;
+        match outcome.stop {
+            None => {}
+            Some(Stop::Underway) => underway += 1,
+            Some(stop) => return Err(format!("nothing is wrong, and it stops: {stop:?}")),
+        }
+        if underway > offered.len() {
+            return Err("it answers over and over while nothing changes".to_owned());
+        }
+    }
+    same(&offered, &harness.read_back(offered.len()).await)?;
+    Ok(if underway > 0 { Kept::Yes } else { Kept::Excused("it answers when nothing is under way any more") })
 }
 
 /// An acknowledged event is durable in the sense of the sink: it is seen though the sink is dropped without a close.
@@ -242,9 +268,12 @@ async fn connected_with_outage(harness: &mut dyn Harness) -> Result<Ability<(Box
     })
 }
 
-// An outcome has to be possible before it can be believed.
 async fn publish(sink: &mut dyn Sink, batch: &[Arc<Event>]) -> Result<Outcome, String> {
-    let outcome = sink.publish(batch).await;
+    possible(batch, super::publish(sink, batch).await)
+}
+
+// An outcome has to be possible before it can be believed.
+fn possible(batch: &[Arc<Event>], outcome: Outcome) -> Result<Outcome, String> {
     if outcome.acked > batch.len() || outcome.stop.is_none() != (outcome.acked == batch.len()) {
         return Err(format!("a batch of {} was answered with {outcome:?}", batch.len()));
     }
@@ -274,7 +303,7 @@ async fn deliver(sink: &mut dyn Sink, offered: &[Arc<Event>], batch: usize) -> R
         fate.delivered.extend_from_slice(acked);
         rest = left;
         match outcome.stop {
-            None => {}
+            None | Some(Stop::Underway) => {}
             Some(Stop::Reject { .. }) => {
                 fate.rejected.extend_from_slice(&rest[..1]);
                 rest = &rest[1..];
