@@ -143,19 +143,20 @@ impl KafkaConfig {
         self.librdkafka.get(IDEMPOTENCE).is_none_or(|value| !FALSE.contains(&value.to_ascii_lowercase().as_str()))
     }
 
-    /// What of one key is handed over before the first of it is acknowledged: what librdkafka sends as one request, and at once.
+    /// What of one partition is handed over before all of it is acknowledged: what librdkafka sends as one request, and at once. `None` for
+    /// any number.
     ///
     /// An idempotent producer has one request of a partition under way (<https://github.com/confluentinc/librdkafka/pull/4989>). While
     /// more is due behind it, librdkafka's thread asks without a pause whether it may go, and takes a whole core for that. Where records
     /// are to wait for company, though, it needs more of them than it sends.
-    pub(crate) fn request(&self) -> Load {
+    pub(crate) fn request(&self) -> Option<Load> {
         let given = |names: &[&str]| names.iter().find_map(|name| self.librdkafka.get(*name)).map(|value| value.trim());
         let linger: Option<f64> = given(LINGER).and_then(|value| value.parse().ok());
         if linger.is_some_and(|milliseconds| milliseconds > 5.0) {
-            return Load { records: usize::MAX, bytes: usize::MAX };
+            return None;
         }
         let records = given(&[BATCH]).unwrap_or(BATCH_RECORDS);
-        Load { records: records.parse().unwrap_or(usize::MAX), bytes: REQUEST_BYTES }
+        Some(Load { records: records.parse().unwrap_or(usize::MAX), bytes: REQUEST_BYTES })
     }
 
     /// What librdkafka is started with. Keys, values, certificates and their keys have been looked at, other combinations not yet.
@@ -381,11 +382,15 @@ mod tests {
     }
 
     #[test]
-    fn a_key_has_one_request_under_way_unless_records_are_to_wait_for_company() {
-        let cases =
-            [("acks", "1", 512), ("linger.ms", "5", 512), ("linger.ms", "5.5", usize::MAX), ("batch.num.messages", "7", 7)];
+    fn a_partition_has_one_request_under_way_unless_records_are_to_wait_for_company() {
+        let cases = [
+            ("acks", "1", Some(512)),
+            ("linger.ms", "5", Some(512)),
+            ("linger.ms", "5.5", None),
+            ("batch.num.messages", "7", Some(7)),
+        ];
         for (key, value, records) in cases {
-            assert_eq!(with(key, value).request().records, records, "{key}={value}");
+            assert_eq!(with(key, value).request().map(|request| request.records), records, "{key}={value}");
         }
     }
 

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use drivetap_sink::{DeadLetter, DeadLetterBox, NotKept, Outcome, Stop};
+use drivetap_sink::{DeadLetter, DeadLetterBox, NotKept, Stop};
 
 use crate::config::LINGER;
 use crate::record::Record;
@@ -73,12 +73,15 @@ impl DeadLetterBox for KafkaDeadLetters {
             [letter.sink, &self.refused_by, letter.code, letter.reason, letter.event.event_type().as_str(), letter.event.id()];
         let headers: Vec<_> = Self::HEADERS.into_iter().zip(headers).collect();
         let (event, at) = (letter.event, letter.at.as_millisecond());
-        let Outcome { stop, .. } = self.writer.publish(&[value], |value| Record::letter(event, value, &headers, at)).await;
-        match stop {
-            None => Ok(()),
-            Some(Stop::Underway) => Err(NotKept::Later("the letter is under way".to_owned())),
-            Some(Stop::Reject { code, reason }) => Err(NotKept::Never(format!("{reason} ({code})"))),
-            Some(Stop::Reconnect { reason } | Stop::Hold { what: reason }) => Err(NotKept::Later(reason)),
+        let letters = [value];
+        loop {
+            let offer = self.writer.publish(&letters, |_| event.id(), |json| Record::letter(event, json, &headers, at));
+            match offer.await.stop {
+                None => return Ok(()),
+                Some(Stop::Underway) => {}
+                Some(Stop::Reject { code, reason }) => return Err(NotKept::Never(format!("{reason} ({code})"))),
+                Some(Stop::Reconnect { reason } | Stop::Hold { what: reason }) => return Err(NotKept::Later(reason)),
+            }
         }
     }
 

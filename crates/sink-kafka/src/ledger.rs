@@ -1,4 +1,4 @@
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rdkafka::types::RDKafkaErrorCode;
@@ -17,22 +17,25 @@ pub(crate) struct Ledger {
 struct Pages {
     // The index of the first of them.
     first: usize,
-    records: VecDeque<Entry>,
+    records: VecDeque<(Entry, Fate)>,
     waiting: usize,
     waiting_bytes: usize,
     // The same, lane by lane.
-    lanes: Vec<Load>,
+    lanes: HashMap<Lane, Load>,
+    // Where the last record was stored that a report came for.
+    last_lane: Lane,
     failure: Option<RDKafkaErrorCode>,
 }
 
-struct Entry {
-    size: usize,
-    lane: Lane,
-    fate: Fate,
+/// A record that is about to be handed over.
+pub(crate) struct Entry {
+    pub(crate) id: Box<str>,
+    pub(crate) size: usize,
+    pub(crate) lane: Lane,
 }
 
-/// The number of a key: records of one key share a partition.
-pub(crate) type Lane = usize;
+/// A partition.
+pub(crate) type Lane = i32;
 
 /// Records of a lane.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -42,6 +45,11 @@ pub(crate) struct Load {
 }
 
 impl Load {
+    /// Whether one more, of so many bytes, keeps it within `most`.
+    pub(crate) fn takes(self, bytes: usize, most: Self) -> bool {
+        self.records < most.records && self.bytes + bytes <= most.bytes
+    }
+
     /// One more, of so many bytes.
     pub(crate) fn add(&mut self, bytes: usize) {
         self.records += 1;
@@ -68,37 +76,41 @@ pub(crate) struct Standing {
 }
 
 impl Ledger {
-    /// Enters a record of `size` bytes that is about to be handed over; returns its index.
-    pub(crate) fn enter(&self, size: usize, lane: Lane) -> usize {
+    /// Enters the records that are about to be handed over, in their order; returns the index of the first.
+    pub(crate) fn enter(&self, entries: impl Iterator<Item = Entry>) -> usize {
         let mut pages = self.pages();
-        if pages.lanes.len() <= lane {
-            pages.lanes.resize(lane + 1, Load::default());
+        let first = pages.first + pages.records.len();
+        for entry in entries {
+            pages.lanes.entry(entry.lane).or_default().add(entry.size);
+            pages.waiting += 1;
+            pages.waiting_bytes += entry.size;
+            pages.records.push_back((entry, Fate::Waiting));
         }
-        pages.lanes[lane].add(size);
-        pages.waiting += 1;
-        pages.waiting_bytes += size;
-        pages.records.push_back(Entry { size, lane, fate: Fate::Waiting });
-        pages.first + pages.records.len() - 1
+        first
     }
 
-    /// Strikes out the last record: librdkafka did not take it, so no report will come.
-    pub(crate) fn strike_last(&self) {
+    /// Strikes out the records from `index` on: librdkafka did not take the first of them, and was given no other, so no report will come.
+    pub(crate) fn strike_from(&self, index: usize) {
         let mut pages = self.pages();
-        if let Some(Entry { size, lane, fate: Fate::Waiting }) = pages.records.pop_back() {
+        let keep = index.saturating_sub(pages.first);
+        while pages.records.len() > keep
+            && let Some((Entry { size, lane, .. }, _)) = pages.records.pop_back()
+        {
             pages.leaves(size, lane);
         }
     }
 
-    /// A report came.
-    pub(crate) fn settle(&self, index: usize, outcome: Result<(), RDKafkaErrorCode>) {
+    /// A report came: the record was stored in a lane, or it was not.
+    pub(crate) fn settle(&self, index: usize, outcome: Result<Lane, RDKafkaErrorCode>) {
         let mut pages = self.pages();
         let Some(nth) = index.checked_sub(pages.first) else { return };
-        let Some(entry) = pages.records.get_mut(nth).filter(|entry| entry.fate == Fate::Waiting) else { return };
-        entry.fate = outcome.map_or_else(Fate::Failed, |()| Fate::Stored);
+        let Some((entry, fate)) = pages.records.get_mut(nth).filter(|(_, fate)| *fate == Fate::Waiting) else { return };
+        *fate = outcome.map_or_else(Fate::Failed, |_| Fate::Stored);
         let (size, lane) = (entry.size, entry.lane);
         pages.leaves(size, lane);
-        if let Err(code) = outcome {
-            pages.blame(code);
+        match outcome {
+            Ok(lane) => pages.last_lane = lane,
+            Err(code) => pages.blame(code),
         }
         drop(pages);
         self.changed.notify_one();
@@ -123,22 +135,34 @@ impl Ledger {
         self.pages().records.len()
     }
 
+    /// Whether the batch with these ids begins with the records that are not forgotten.
+    pub(crate) fn is_front_of<'a>(&self, ids: impl ExactSizeIterator<Item = &'a str>) -> bool {
+        let records = &self.pages().records;
+        records.len() <= ids.len() && records.iter().zip(ids).all(|((entry, _), id)| *entry.id == *id)
+    }
+
     /// How many records from the front are stored.
     pub(crate) fn stored_prefix(&self) -> usize {
-        self.pages().records.iter().take_while(|entry| entry.fate == Fate::Stored).count()
+        self.pages().records.iter().take_while(|(_, fate)| *fate == Fate::Stored).count()
     }
 
     /// How many records, from the first that is not stored, may be the one that `code` is about.
     pub(crate) fn suspects(&self, code: RDKafkaErrorCode) -> usize {
         let pages = self.pages();
-        let first = pages.records.iter().take_while(|entry| entry.fate == Fate::Stored).count();
-        let last = pages.records.iter().rposition(|entry| entry.fate == Fate::Failed(code));
+        let first = pages.records.iter().take_while(|(_, fate)| *fate == Fate::Stored).count();
+        let last = pages.records.iter().rposition(|(_, fate)| *fate == Fate::Failed(code));
         last.map_or(0, |last| (last + 1).saturating_sub(first))
     }
 
-    /// What has no report yet of a lane.
-    pub(crate) fn waiting_in(&self, lane: Lane) -> Load {
-        self.pages().lanes.get(lane).copied().unwrap_or_default()
+    /// Whether every record of these lanes has its report.
+    pub(crate) fn is_idle(&self, mut lanes: impl Iterator<Item = Lane>) -> bool {
+        let pages = self.pages();
+        lanes.all(|lane| pages.lanes.get(&lane).is_none_or(|load| load.records == 0))
+    }
+
+    /// Where the last record was stored that a report came for.
+    pub(crate) fn last_lane(&self) -> Lane {
+        self.pages().last_lane
     }
 
     pub(crate) fn standing(&self) -> Standing {
@@ -161,8 +185,10 @@ impl Pages {
     fn leaves(&mut self, size: usize, lane: Lane) {
         self.waiting -= 1;
         self.waiting_bytes -= size;
-        self.lanes[lane].records -= 1;
-        self.lanes[lane].bytes -= size;
+        if let Some(load) = self.lanes.get_mut(&lane) {
+            load.records -= 1;
+            load.bytes -= size;
+        }
     }
 
     // The first failure stays, unless it turns out to be the consequence of this one.
@@ -177,14 +203,16 @@ impl Pages {
 mod tests {
     use super::*;
 
+    fn enter(ledger: &Ledger, sizes: &[usize]) -> usize {
+        ledger.enter(sizes.iter().map(|size| Entry { id: size.to_string().into(), size: *size, lane: 0 }))
+    }
+
     #[test]
     fn only_what_is_stored_from_the_front_counts() {
         let ledger = Ledger::default();
-        for _ in 0..4 {
-            ledger.enter(10, 0);
-        }
-        ledger.settle(3, Ok(()));
-        ledger.settle(0, Ok(()));
+        enter(&ledger, &[10; 4]);
+        ledger.settle(3, Ok(0));
+        ledger.settle(0, Ok(0));
         assert_eq!((ledger.stored_prefix(), ledger.sent()), (1, 4));
         assert_eq!(ledger.standing(), Standing { waiting: 2, waiting_bytes: 20, failure: None });
     }
@@ -192,10 +220,10 @@ mod tests {
     #[test]
     fn a_report_that_comes_twice_or_for_nothing_changes_nothing() {
         let ledger = Ledger::default();
-        ledger.enter(10, 0);
-        ledger.settle(0, Ok(()));
+        enter(&ledger, &[10]);
+        ledger.settle(0, Ok(0));
         ledger.settle(0, Err(RDKafkaErrorCode::Fatal));
-        ledger.settle(7, Ok(()));
+        ledger.settle(7, Ok(0));
         assert_eq!(ledger.standing(), Standing { waiting: 0, waiting_bytes: 0, failure: None });
     }
 
@@ -204,9 +232,7 @@ mod tests {
         for order in [[0, 1, 2], [2, 1, 0], [1, 0, 2]] {
             let codes = [RDKafkaErrorCode::MessageSizeTooLarge, RDKafkaErrorCode::PurgeQueue, RDKafkaErrorCode::GaplessGuarantee];
             let ledger = Ledger::default();
-            for _ in order {
-                ledger.enter(1, 0);
-            }
+            enter(&ledger, &[1; 3]);
             for index in order {
                 ledger.settle(index, Err(codes[index]));
             }
@@ -217,10 +243,8 @@ mod tests {
     #[test]
     fn suspects_reach_from_the_first_record_not_stored_to_the_last_of_the_refused_batch() {
         let ledger = Ledger::default();
-        for _ in 0..5 {
-            ledger.enter(1, 0);
-        }
-        ledger.settle(0, Ok(()));
+        enter(&ledger, &[1; 5]);
+        ledger.settle(0, Ok(0));
         ledger.settle(1, Err(RDKafkaErrorCode::PurgeQueue));
         ledger.settle(2, Err(RDKafkaErrorCode::MessageSizeTooLarge));
         ledger.settle(3, Err(RDKafkaErrorCode::MessageSizeTooLarge));
@@ -232,25 +256,43 @@ mod tests {
     #[test]
     fn a_report_finds_its_record_after_those_before_it_are_forgotten() {
         let ledger = Ledger::default();
-        for _ in 0..4 {
-            ledger.enter(10, 0);
-        }
-        ledger.settle(0, Ok(()));
-        ledger.settle(1, Ok(()));
+        enter(&ledger, &[10; 4]);
+        ledger.settle(0, Ok(0));
+        ledger.settle(1, Ok(0));
         ledger.acknowledge(ledger.stored_prefix());
         assert_eq!(ledger.sent(), 2);
         ledger.settle(0, Err(RDKafkaErrorCode::Fatal));
-        ledger.settle(2, Ok(()));
-        assert_eq!((ledger.stored_prefix(), ledger.enter(10, 0)), (1, 4));
+        ledger.settle(2, Ok(0));
+        assert_eq!((ledger.stored_prefix(), enter(&ledger, &[10])), (1, 4));
         assert_eq!(ledger.standing(), Standing { waiting: 2, waiting_bytes: 20, failure: None });
     }
 
     #[test]
-    fn a_record_that_was_not_taken_leaves_no_trace() {
+    fn records_that_were_not_taken_leave_no_trace() {
         let ledger = Ledger::default();
-        ledger.enter(10, 0);
-        ledger.enter(20, 0);
-        ledger.strike_last();
+        enter(&ledger, &[10, 20, 30]);
+        ledger.strike_from(1);
         assert_eq!((ledger.sent(), ledger.standing().waiting_bytes), (1, 10));
+    }
+
+    #[test]
+    fn what_is_not_acknowledged_is_known_at_the_front_of_a_batch_only() {
+        let ledger = Ledger::default();
+        enter(&ledger, &[1, 2, 3]);
+        ledger.settle(0, Ok(0));
+        ledger.acknowledge(1);
+        for (batch, known) in [(vec!["2", "3"], true), (vec!["2", "3", "4"], true), (vec!["2"], false), (vec!["3", "2"], false)] {
+            assert_eq!(ledger.is_front_of(batch.iter().copied()), known, "{batch:?}");
+        }
+    }
+
+    #[test]
+    fn a_lane_is_idle_once_every_record_of_it_has_its_report() {
+        let ledger = Ledger::default();
+        ledger.enter([3, 7, 3].map(|lane| Entry { id: "".into(), size: 1, lane }).into_iter());
+        ledger.settle(0, Ok(3));
+        ledger.settle(1, Ok(7));
+        assert_eq!([3, 7, 8].map(|lane| ledger.is_idle([lane].into_iter())), [false, true, true]);
+        assert_eq!(ledger.last_lane(), 7);
     }
 }

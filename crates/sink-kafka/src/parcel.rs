@@ -1,4 +1,4 @@
-use crate::ledger::{Lane, Load};
+use crate::ledger::{Entry, Lane, Load};
 use crate::record::Record;
 
 /// Records of a batch, in its order, that are handed over in one go.
@@ -11,6 +11,13 @@ pub(crate) struct Parcel<'a> {
 }
 
 impl<'a> Parcel<'a> {
+    /// Whether another record keeps it within the window, and its lane within a request.
+    pub(crate) fn takes(&self, lane: Lane, size: usize, request: Option<Load>, window: Load) -> bool {
+        let all = Load { records: self.records.len(), bytes: self.bytes };
+        let of_lane = self.lanes.iter().find(|(known, _)| *known == lane).map(|(_, load)| *load).unwrap_or_default();
+        all.takes(size, window) && request.is_none_or(|request| of_lane.takes(size, request))
+    }
+
     /// A record that goes `alone` is the only one of its parcel.
     pub(crate) fn add(&mut self, record: Record<'a>, lane: Lane, alone: bool) {
         let size = record.size();
@@ -23,9 +30,9 @@ impl<'a> Parcel<'a> {
         self.records.push((record, lane));
     }
 
-    /// Whether nothing may be on its way beside it.
-    pub(crate) fn is_alone(&self) -> bool {
-        self.alone
+    /// The key of its only record, where nothing may be on its way beside that.
+    pub(crate) fn key_alone(&self) -> Option<&'a str> {
+        self.records.last().filter(|_| self.alone).map(|(record, _)| record.key())
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -40,12 +47,15 @@ impl<'a> Parcel<'a> {
         self.bytes
     }
 
-    /// What it brings to each lane.
-    pub(crate) fn lanes(&self) -> impl Iterator<Item = (Lane, Load)> {
-        self.lanes.iter().copied()
+    pub(crate) fn lanes(&self) -> impl Iterator<Item = Lane> {
+        self.lanes.iter().map(|(lane, _)| *lane)
     }
 
-    pub(crate) fn into_records(self) -> Vec<(Record<'a>, Lane)> {
-        self.records
+    pub(crate) fn entries(&self) -> impl Iterator<Item = Entry> {
+        self.records.iter().map(|(record, lane)| Entry { id: record.id().into(), size: record.size(), lane: *lane })
+    }
+
+    pub(crate) fn into_records(self) -> impl Iterator<Item = Record<'a>> {
+        self.records.into_iter().map(|(record, _)| record)
     }
 }

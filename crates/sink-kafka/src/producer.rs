@@ -8,7 +8,7 @@ use rdkafka::metadata::Metadata;
 use rdkafka::producer::{DeliveryResult, Producer as _, ProducerContext, PurgeConfig, ThreadedProducer};
 use rdkafka::types::RDKafkaErrorCode;
 use rdkafka::util::Timeout;
-use rdkafka::{ClientConfig, ClientContext};
+use rdkafka::{ClientConfig, ClientContext, Message};
 
 use crate::KafkaConfig;
 use crate::ledger::Ledger;
@@ -186,7 +186,8 @@ impl ProducerContext for Watcher {
     type DeliveryOpaque = usize;
 
     fn delivery(&self, result: &DeliveryResult<'_>, index: usize) {
-        self.ledger.settle(index, result.as_ref().map(|_| ()).map_err(|(error, _)| code_of(error)));
+        let stored = result.as_ref().map(Message::partition);
+        self.ledger.settle(index, stored.map_err(|(error, _)| code_of(error)));
     }
 }
 

@@ -11,7 +11,8 @@ use crate::{InvalidConfig, KafkaConfig};
 
 /// Publishes events to one Kafka topic. Needs a tokio runtime.
 ///
-/// "Acknowledged" is Kafka's `acks`: by default every in-sync replica has the record. A missing topic or permission is a
+/// Once librdkafka has all of a batch, [`publish`](Sink::publish) answers [`Stop::Underway`](drivetap_sink::Stop::Underway) and waits for no
+/// acknowledgement. "Acknowledged" is Kafka's `acks`: by default every in-sync replica has the record. A missing topic or permission is a
 /// [`Stop::Hold`](drivetap_sink::Stop::Hold) (at [`connect`](Sink::connect) a [`NotReady::Later`]) that names the command which makes
 /// it; a record that Kafka refuses for its size or content is a [`Stop::Reject`](drivetap_sink::Stop::Reject) with Kafka's code;
 /// everything else is a [`Stop::Reconnect`](drivetap_sink::Stop::Reconnect). [`publish`](Sink::publish) makes one attempt to connect by
@@ -40,7 +41,7 @@ impl Sink for KafkaSink {
 
     async fn publish(&mut self, batch: &[Arc<Event>]) -> Outcome {
         let mode = self.writer.config().mode;
-        self.writer.publish(batch, |event| Record::new(event, mode)).await
+        self.writer.publish(batch, |event| event.id(), |event| Record::new(event, mode)).await
     }
 
     async fn close(self: Box<Self>, within: Duration) {

@@ -8,7 +8,7 @@ use rdkafka::types::RDKafkaErrorCode;
 use tokio::task::{JoinHandle, spawn_blocking, yield_now};
 use tokio::time::timeout;
 
-use crate::ledger::{Lane, Ledger, Load, Standing};
+use crate::ledger::{Lane, Load, Standing};
 use crate::parcel::Parcel;
 use crate::producer::{Attempt, Producer};
 use crate::record::Record;
@@ -16,6 +16,8 @@ use crate::verdict::{Refusal, content_fault, missing};
 use crate::{InvalidConfig, KafkaConfig};
 
 /// Brings records to one topic, in order, through one producer at a time: what the sink and its dead letters share.
+///
+/// It answers when all of a batch is handed over, and knows that again when it is offered with more behind it.
 ///
 /// A producer that stalls (no broker answers) keeps its records and goes on trying while the same batch is offered again: it alone can
 /// send a record twice without harm, because the broker knows its sequence numbers. A request of a producer that was given up may still
@@ -31,17 +33,17 @@ pub(crate) struct Writer {
     retiring: Vec<JoinHandle<()>>,
     // How many of the next records go one by one.
     suspects: usize,
-    // What of one key is handed over before the first of it is acknowledged.
-    request: Load,
-    // The keys of which this producer has sent a record, numbered.
+    // What of one partition is handed over before all of it is acknowledged; `None` for any number.
+    request: Option<Load>,
+    // The keys of which this producer has stored a record, and where.
     known_keys: HashMap<String, Lane>,
+    // The key of the record that went alone, until it is acknowledged.
+    alone: Option<String>,
 }
 
 // What the producer was left with when it stalled.
 struct Stall {
-    // The ids of the records that it keeps: the front of the batch that is offered next.
-    records: Vec<String>,
-    // How many of them had no report.
+    // How many of its records had no report.
     waiting: usize,
     // A producer that found the cluster while the old one still waited.
     successor: Option<Producer>,
@@ -51,8 +53,18 @@ impl Writer {
     pub(crate) fn new(config: KafkaConfig) -> Result<Self, InvalidConfig> {
         let client = config.client()?;
         let (config, retiring) = (Arc::new(config), Vec::new());
-        let (request, known_keys) = (config.request(), HashMap::new());
-        Ok(Self { config, client, producer: None, stall: None, attempt: None, retiring, suspects: 0, request, known_keys })
+        Ok(Self {
+            request: config.request(),
+            config,
+            client,
+            producer: None,
+            stall: None,
+            attempt: None,
+            retiring,
+            suspects: 0,
+            known_keys: HashMap::new(),
+            alone: None,
+        })
     }
 
     pub(crate) fn config(&self) -> &KafkaConfig {
@@ -82,17 +94,19 @@ impl Writer {
         }
     }
 
-    /// Offers `batch`, each as the `record` of it, and says how much of it is durable. Makes an attempt to connect by itself where there
-    /// is no producer. Dropped, it leaves no producer behind.
+    /// Offers `batch`, each as the `record` of it, and says how much of it is durable and what is under way. What is under way from
+    /// before is known by its `id`. Makes an attempt to connect by itself where there is no producer. Dropped, it leaves no producer
+    /// behind.
     pub(crate) async fn publish<'a, T: Sync>(
         &mut self,
         batch: &'a [T],
+        id: impl Fn(&'a T) -> &'a str,
         record: impl Fn(&'a T) -> Record<'a> + Send + Sync,
     ) -> Outcome {
         if batch.is_empty() {
             return Outcome::all(0);
         }
-        if self.stall.as_ref().is_some_and(|stall| !stall.is_front_of(batch, &record)) {
+        if self.producer.as_ref().is_some_and(|producer| !producer.ledger().is_front_of(batch.iter().map(id))) {
             self.disconnect();
         }
         let producer = match self.producer.take() {
@@ -102,18 +116,10 @@ impl Writer {
                 Err(refusal) => return Outcome::stopped(0, refusal.into()),
             },
         };
-        let Err(halt) = self.offer(&producer, batch, &record).await else {
-            producer.ledger().acknowledge(batch.len());
-            self.suspects = self.suspects.saturating_sub(batch.len());
-            self.disconnect();
-            self.producer = Some(producer);
-            return Outcome::all(batch.len());
-        };
-        let outcome = match halt {
-            Halt::Stalled => {
-                self.stalled(producer, |from, to| batch[from..to].iter().map(|one| record(one).id().to_owned()).collect())
-            }
-            halt => self.halted(halt, producer).await,
+        let outcome = match self.offer(&producer, batch, &record).await {
+            Ok(()) => self.underway(producer),
+            Err(Halt::Stalled) => self.stalled(producer),
+            Err(halt) => self.halted(halt, producer).await,
         };
         // The last reports can come while the producer is being purged.
         if outcome.acked == batch.len() { Outcome::all(outcome.acked) } else { outcome }
@@ -141,13 +147,6 @@ impl Writer {
         if timeout(within, closing).await.is_err() {
             tracing::warn!("librdkafka is still ending its threads");
         }
-    }
-}
-
-impl Stall {
-    fn is_front_of<'a, T>(&self, batch: &'a [T], record: impl Fn(&'a T) -> Record<'a>) -> bool {
-        let same = |(one, id): (&'a T, &String)| record(one).id() == id;
-        self.records.len() <= batch.len() && batch.iter().zip(&self.records).all(same)
     }
 }
 
@@ -188,7 +187,7 @@ impl Writer {
         tracing::warn!("the cluster answers, but librdkafka delivers nothing: it is started anew");
         let successor = self.stall.take().and_then(|stall| stall.successor);
         self.disconnect();
-        self.known_keys.clear();
+        self.forget_keys();
         self.producer = successor;
         Ok(())
     }
@@ -202,7 +201,7 @@ impl Writer {
             }
             self.retiring.pop();
         }
-        self.known_keys.clear();
+        self.forget_keys();
         let start = || Attempt::start(Arc::clone(&self.config), self.client.clone());
         let attempt = self.attempt.get_or_insert_with(start);
         let result = (&mut attempt.handle).await;
@@ -210,8 +209,8 @@ impl Writer {
         result.unwrap_or_else(|error| Err(Refusal::Trouble(format!("librdkafka did not start: {error}"))))
     }
 
-    /// Hands the batch over within the window, parcel by parcel, and waits for its reports. What the ledger keeps is its front and was
-    /// handed over before.
+    /// Hands the batch over within the window, parcel by parcel. What the ledger keeps is its front and was handed over before; where that
+    /// is all of it, waits for the reports of half of what has none.
     ///
     /// The first record of a key goes alone: from a producer that it does not know a broker takes any sequence number, so the ones behind a
     /// refused first record would be stored.
@@ -224,47 +223,49 @@ impl Writer {
         producer.forget_trouble();
         let ledger = producer.ledger();
         let mut rest = ledger.sent();
-        let mut alone_before = rest > 0;
+        if rest == batch.len() {
+            let half = ledger.standing().waiting / 2;
+            return self.until(producer, |now| now.waiting <= half).await;
+        }
         while rest < batch.len() {
             // A long batch is no reason to keep others from this thread.
             yield_now().await;
+            if let Some(key) = &self.alone {
+                self.until(producer, |now| now.waiting == 0).await?;
+                self.known_keys.insert(key.clone(), ledger.last_lane());
+                self.alone = None;
+            }
             // Packed while the one before it is on its way.
             let parcel = self.pack(batch, rest, record);
-            let alone = parcel.is_alone();
             // A record larger than the window goes when it is the only one.
-            self.until(producer, |now| now.waiting == 0 || (!alone && !alone_before && self.has_room(ledger, now, &parcel)))
-                .await?;
-            alone_before = alone;
+            self.until(producer, |now| now.waiting == 0 || self.has_room(producer, now, &parcel)).await?;
             rest += parcel.len();
-            for (record, lane) in parcel.into_records() {
-                let (key, index) = (record.key(), ledger.enter(record.size(), lane));
+            self.alone = parcel.key_alone().map(ToOwned::to_owned);
+            let first = ledger.enter(parcel.entries());
+            for (index, record) in (first..).zip(parcel.into_records()) {
                 if let Err(code) = producer.send(record, index) {
-                    ledger.strike_last();
+                    ledger.strike_from(index);
                     self.until(producer, |now| now.waiting == 0).await?;
                     return Err(Halt::NotTaken(code));
                 }
-                if alone && !self.known_keys.contains_key(key) {
-                    self.known_keys.insert(key.to_owned(), lane);
-                }
             }
         }
-        self.until(producer, |now| now.waiting == 0).await
+        self.until(producer, |_| true).await
     }
 
     /// The records from `first` on that go together, at least one.
     fn pack<'a, T>(&self, batch: &'a [T], first: usize, record: &impl Fn(&'a T) -> Record<'a>) -> Parcel<'a> {
-        let most_bytes = self.config.in_flight_bytes.min(self.request.bytes);
-        let most_records = self.config.in_flight_messages.get().min(self.request.records);
+        let window = Load { records: self.config.in_flight_messages.get(), bytes: self.config.in_flight_bytes };
         let mut parcel = Parcel::default();
         for (nth, one) in batch.iter().enumerate().skip(first) {
             let record = record(one);
             let lane = self.known_keys.get(record.key()).copied();
             let alone = lane.is_none() || nth < self.suspects || !self.config.is_idempotent();
-            let fits = parcel.bytes() + record.size() <= most_bytes && parcel.len() < most_records;
-            if !parcel.is_empty() && (alone || !fits) {
+            let lane = lane.unwrap_or_default();
+            if !parcel.is_empty() && (alone || !parcel.takes(lane, record.size(), self.request, window)) {
                 break;
             }
-            parcel.add(record, lane.unwrap_or(self.known_keys.len()), alone);
+            parcel.add(record, lane, alone);
             if alone {
                 break;
             }
@@ -272,11 +273,23 @@ impl Writer {
         parcel
     }
 
+    /// All of the batch is handed over.
+    fn underway(&mut self, producer: Producer) -> Outcome {
+        let acked = producer.ledger().stored_prefix();
+        producer.ledger().acknowledge(acked);
+        self.suspects = self.suspects.saturating_sub(acked);
+        if acked > 0 {
+            // What stalled before is over.
+            self.disconnect();
+        }
+        self.producer = Some(producer);
+        Outcome::stopped(acked, Stop::Underway)
+    }
+
     /// The producer keeps what it has, and goes on trying.
-    fn stalled(&mut self, producer: Producer, ids: impl FnOnce(usize, usize) -> Vec<String>) -> Outcome {
+    fn stalled(&mut self, producer: Producer) -> Outcome {
         let outcome = self.silence(&producer);
         let ledger = producer.ledger();
-        let records = ids(outcome.acked, ledger.sent());
         ledger.acknowledge(outcome.acked);
         let mut successor = self.stall.take().and_then(|stall| stall.successor);
         // It is slow and not stuck: nobody takes its place yet.
@@ -285,7 +298,7 @@ impl Writer {
         {
             self.retire(successor);
         }
-        self.stall = Some(Stall { records, waiting: ledger.standing().waiting, successor });
+        self.stall = Some(Stall { waiting: ledger.standing().waiting, successor });
         self.producer = Some(producer);
         outcome
     }
@@ -319,15 +332,12 @@ impl Writer {
         }
     }
 
-    /// Whether the window takes the parcel, and a request each of its keys with what is on its way.
-    fn has_room(&self, ledger: &Ledger, now: &Standing, parcel: &Parcel<'_>) -> bool {
-        let has_room = |(lane, more): (Lane, Load)| {
-            let there = ledger.waiting_in(lane);
-            there.records + more.records <= self.request.records && there.bytes + more.bytes <= self.request.bytes
-        };
-        now.waiting + parcel.len() <= self.config.in_flight_messages.get()
+    /// Whether the window takes the parcel, and each of its partitions a request.
+    fn has_room(&self, producer: &Producer, now: &Standing, parcel: &Parcel<'_>) -> bool {
+        parcel.key_alone().is_none()
+            && now.waiting + parcel.len() <= self.config.in_flight_messages.get()
             && now.waiting_bytes + parcel.bytes() <= self.config.in_flight_bytes
-            && parcel.lanes().all(has_room)
+            && (self.request.is_none() || producer.ledger().is_idle(parcel.lanes()))
     }
 
     /// Waits for reports until `done`; each report may take `delivery_timeout`.
@@ -392,6 +402,12 @@ impl Writer {
         let words = producer.trouble().unwrap_or_else(|| "the cluster gives no reason".to_owned());
         let reason = format!("Kafka acknowledged nothing for {:?}: {words}", self.config.delivery_timeout);
         Outcome::stopped(acked, Stop::Reconnect { reason })
+    }
+
+    /// The next producer has sent nothing yet.
+    fn forget_keys(&mut self) {
+        self.known_keys.clear();
+        self.alone = None;
     }
 
     fn retire(&mut self, producer: Producer) {
