@@ -3,12 +3,13 @@
 //! Standard output carries events and nothing else. Control characters that could drive a terminal are escaped in both forms; in JSON
 //! that changes no value.
 
+mod fit;
 mod line;
 mod sink;
 mod text;
 
 pub use sink::{Closed, StdoutSink};
-pub use text::{Style, format_text};
+pub use text::{Style, format_text, format_text_within};
 
 /// How an event becomes a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -6,7 +6,7 @@ use std::time::Duration;
 use drivetap_core::Event;
 use drivetap_core::escape::for_json;
 
-use crate::{Format, format_text};
+use crate::{Format, format_text_within};
 
 /// Events as the bytes to be written, and where each line ends.
 pub(crate) struct Lines {
@@ -16,19 +16,23 @@ pub(crate) struct Lines {
     ends: Vec<usize>,
     written: usize,
     before: Option<Torn>,
+    width: usize,
 }
 
 /// A line of which only the front was written before an error.
 pub(crate) struct Torn {
     id: String,
     written: usize,
+    width: usize,
 }
 
 impl Lines {
-    /// Goes on where `torn` stopped when that is the first of `events`, else ends the torn line before the first.
-    pub(crate) fn new(events: &[Arc<Event>], format: Format, torn: Option<Torn>) -> Self {
+    /// Goes on where `torn` stopped when that is the first of `events`, else ends the torn line before the first. A text is no wider than
+    /// `width`, or than what was when it was torn.
+    pub(crate) fn new(events: &[Arc<Event>], format: Format, width: usize, torn: Option<Torn>) -> Self {
         let again = torn.as_ref().filter(|torn| events.first().is_some_and(|first| first.id() == torn.id));
         let written = again.map_or(0, |torn| torn.written);
+        let width = again.map_or(width, |torn| torn.width);
         let (before, mut bytes) = if again.is_none() && torn.is_some() { (torn, vec![b'\n']) } else { (None, Vec::new()) };
         let first = bytes.len();
         let (mut ends, mut json) = (Vec::with_capacity(events.len()), String::new());
@@ -39,12 +43,12 @@ impl Lines {
                     event.write_json(&mut json);
                     bytes.extend_from_slice(for_json(&json).as_bytes());
                 }
-                Format::Text(style) => bytes.extend_from_slice(format_text(event, style).as_bytes()),
+                Format::Text(style) => bytes.extend_from_slice(format_text_within(event, style, width).as_bytes()),
             }
             bytes.push(b'\n');
             ends.push(bytes.len());
         }
-        Self { events: events.to_vec(), bytes, first, ends, written, before }
+        Self { events: events.to_vec(), bytes, first, ends, written, before, width }
     }
 
     /// Writes and flushes; blocks.
@@ -75,6 +79,6 @@ impl Lines {
         let whole = self.whole();
         let start = whole.checked_sub(1).and_then(|last| self.ends.get(last)).copied().unwrap_or(self.first);
         let event = self.events.get(whole).filter(|_| self.written > start)?;
-        Some(Torn { id: event.id().to_owned(), written: self.written - start })
+        Some(Torn { id: event.id().to_owned(), written: self.written - start, width: self.width })
     }
 }

@@ -30,10 +30,11 @@ pub struct StdoutSink<W = Box<dyn Write + Send>> {
     format: Format,
     stalled_after: Duration,
     closed: watch::Sender<bool>,
+    width: fn() -> usize,
 }
 
 impl StdoutSink {
-    /// Onto the process's standard output. One that was closed when the process began (`>&-`) is a closed pipe from the start.
+    /// Onto the process's standard output; a text is no wider than its terminal. One that was closed when the process began (`>&-`) is a closed pipe from the start.
     ///
     /// Rust's runtime opens `/dev/null` in its place, for reading and writing, before `main`; a shell's `>/dev/null` opens it for writing.
     /// That is how the two are told apart. A parent that hands `/dev/null` down open for both (`daemon(3)`, Python's `DEVNULL`) looks as
@@ -41,6 +42,7 @@ impl StdoutSink {
     #[must_use]
     pub fn new(format: Format) -> Self {
         let mut sink = Self::onto(stdout(), format);
+        sink.width = terminal_width;
         if was_closed() {
             sink.state = State::Gone;
             sink.closed.send_replace(true);
@@ -54,7 +56,7 @@ impl<W> StdoutSink<W> {
     #[must_use]
     pub fn onto(out: W, format: Format) -> Self {
         let state = State::Idle { out, torn: None };
-        Self { state, format, stalled_after: Duration::from_secs(5), closed: watch::Sender::new(false) }
+        Self { state, format, stalled_after: Duration::from_secs(5), closed: watch::Sender::new(false), width: || usize::MAX }
     }
 
     /// After how long up to 1,024 lines that are not written are a [`Stop::Hold`]. Default: 5 s.
@@ -144,7 +146,7 @@ impl<W: Write + Send + 'static> StdoutSink<W> {
     // One write: the one that stalled before, or of `events`. How many of `events` stand as whole lines now, and why no more.
     async fn write(&mut self, events: &[Arc<Event>]) -> (usize, Result<(), String>) {
         let mut writing = match mem::replace(&mut self.state, State::Gone) {
-            State::Idle { out, torn } => start(out, Lines::new(events, self.format, torn), events),
+            State::Idle { out, torn } => start(out, Lines::new(events, self.format, (self.width)(), torn), events),
             State::Writing(writing) => writing,
             State::Gone => return (0, Err(CLOSED.to_owned())),
         };
@@ -181,6 +183,19 @@ fn start<W: Write + Send + 'static>(mut out: W, mut lines: Lines, events: &[Arc<
         (out, lines, result)
     });
     Writing { events: events.to_vec(), done }
+}
+
+/// The columns of the terminal, where there is one: it may have another size by the next line.
+#[cfg(unix)]
+fn terminal_width() -> usize {
+    let size = rustix::termios::tcgetwinsize(io::stdout());
+    // A terminal that knows no size says 0.
+    size.ok().map(|size| usize::from(size.ws_col)).filter(|columns| *columns > 0).unwrap_or(usize::MAX)
+}
+
+#[cfg(not(unix))]
+fn terminal_width() -> usize {
+    usize::MAX
 }
 
 /// Whether what stands in for standard output is what the runtime puts there for a closed one.

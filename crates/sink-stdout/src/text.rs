@@ -5,6 +5,8 @@ use drivetap_core::escape::for_text;
 use drivetap_core::{Event, EventType};
 use serde_json::Value;
 
+use crate::fit::{GAP, columns, fit};
+
 /// How a readable line looks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Style {
@@ -17,32 +19,51 @@ pub enum Style {
 /// One readable line, without its end: when drivetap received it (UTC), what happened, to what, and the resource it belongs to.
 ///
 /// ```text
-/// 2026-05-28T20:26:41Z  changed  /Documents/plan.docx  1.0 kB  Adele Vance  [me]
+/// 2026-05-28T20:26:41Z  changed  /Documents/plan.docx  Adele Vance  1.0 kB  [me]
 /// ```
 ///
 /// What Graph did not send is left out; names are escaped.
 #[must_use]
 pub fn format_text(event: &Event, style: Style) -> String {
+    format_text_within(event, style, usize::MAX)
+}
+
+/// The same, no wider than so many columns of a terminal.
+///
+/// A line that is too long first loses folders from the left of the path (`…/plan.docx`), then the resource, the size, who it was, and the
+/// end of the name. Where not even a short name has room beside the time, the time goes.
+#[must_use]
+pub fn format_text_within(event: &Event, style: Style, width: usize) -> String {
+    /// For a name beside the time.
+    const NAME: usize = 8;
+
     let data = event.data_value();
     let (word, colour) = word(event.event_type(), &data);
     let paint = |ansi: Ansi| if style == Style::Coloured { ansi } else { Ansi::new() };
     let dim = paint(Ansi::new().dimmed());
     let kind = paint(colour.on_default());
 
-    let mut line = format!("{dim}{}{dim:#}  {kind}{word:<7}{kind:#}", event.recorded_time().strftime("%FT%TZ"));
+    let time = event.recorded_time().strftime("%FT%TZ").to_string();
+    let word = format!("{word:<7}");
+    let (with_time, without) = (columns(&time) + GAP + columns(&word), columns(&word));
+    let has_time = width >= with_time + GAP + NAME;
+    let mut line = if has_time { format!("{dim}{time}{dim:#}  {kind}{word}{kind:#}") } else { format!("{kind}{word}{kind:#}") };
     let parts = match event.event_type() {
         EventType::Change => change(&data, event.subject()),
         EventType::Signal => signal(&data),
         EventType::Gap => gap(&data),
         EventType::Resync => resync(&data),
     };
-    for part in parts.into_iter().flatten() {
-        let _ = write!(line, "  {}", for_text(&part));
+    let truncated = (data.get("truncated") == Some(&Value::Bool(true))).then(|| "(truncated)".to_owned());
+    let resource = format!("[{}]", for_text(event.resource()));
+    let parts = parts.into_iter().chain([truncated]).flatten().map(|part| for_text(&part).into_owned());
+    let parts: Vec<_> = parts.chain([resource]).collect();
+    let all = parts.len();
+    let fitted = fit(parts, width.saturating_sub(if has_time { with_time } else { without }));
+    for (n, part) in fitted.iter().enumerate() {
+        let paint = if n + 1 == all { dim } else { Ansi::new() };
+        let _ = write!(line, "  {paint}{part}{paint:#}");
     }
-    if data.get("truncated") == Some(&Value::Bool(true)) {
-        line.push_str("  (truncated)");
-    }
-    let _ = write!(line, "  {dim}[{}]{dim:#}", for_text(event.resource()));
     line
 }
 
@@ -59,7 +80,7 @@ fn word(event_type: EventType, data: &Value) -> (&'static str, AnsiColor) {
 fn change(data: &Value, id: Option<&str>) -> Vec<Option<String>> {
     let item = &data["item"];
     let size = item["size"].as_u64().filter(|_| item.get("file").is_some());
-    vec![path(item).or_else(|| id.map(str::to_owned)), size.map(|bytes| Size(bytes).to_string()), who(&item["lastModifiedBy"])]
+    vec![path(item).or_else(|| id.map(str::to_owned)), who(&item["lastModifiedBy"]), size.map(|bytes| Size(bytes).to_string())]
 }
 
 // `parentReference.path` is `/drive/root:/Documents`, `/drives/{id}/root:` or not there.

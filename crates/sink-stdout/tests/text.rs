@@ -6,18 +6,18 @@ use std::sync::Arc;
 use drivetap_core::{
     Drive, DriveType, Event, FeedId, GapData, GapReason, Item, Notification, Origin, Position, Resource, ResyncPhase, Sequence,
 };
-use drivetap_sink_stdout::{Style, format_text};
+use drivetap_sink_stdout::{Style, format_text, format_text_within};
 use serde_json::{Value, json};
 
 const AT: &str = "2026-05-28T20:26:41.25Z";
 
 #[test]
-fn a_change_says_what_where_how_large_and_who() {
+fn a_change_says_what_where_who_and_how_large() {
     for (item, line) in [
         (
             json!({"id": "1", "name": "plan.docx", "size": 12345, "file": {}, "parentReference": {"path": "/drives/b!x/root:/Documents/2026"},
                 "lastModifiedBy": {"user": {"displayName": "Adele Vance"}}}),
-            "changed  /Documents/2026/plan.docx  12.3 kB  Adele Vance",
+            "changed  /Documents/2026/plan.docx  Adele Vance  12.3 kB",
         ),
         (
             json!({"id": "1", "name": "Documents", "folder": {}, "size": 9, "parentReference": {"path": "/drive/root:"}}),
@@ -111,6 +111,25 @@ fn colours_add_escape_sequences_of_our_own_and_nothing_else() {
         format_text(&event, Style::Coloured),
         "\u{1b}[2m2026-05-28T20:26:41Z\u{1b}[0m  \u{1b}[32mchanged\u{1b}[0m  a\\u{1b}[0m.txt  \u{1b}[2m[me]\u{1b}[0m"
     );
+}
+
+#[test]
+fn a_line_is_no_wider_than_its_terminal() {
+    let item = json!({"id": "1", "name": "Grüße 你好.docx", "size": 12345, "file": {}, "parentReference": {"path": "/drive/root:/Documents/2026"},
+        "lastModifiedBy": {"user": {"displayName": "Adele Vance"}}});
+    let event = change(item);
+    for (width, line) in [
+        (200, "2026-05-28T20:26:41Z  changed  /Documents/2026/Grüße 你好.docx  Adele Vance  12.3 kB  [me]"),
+        (80, "2026-05-28T20:26:41Z  changed  …/2026/Grüße 你好.docx  Adele Vance  12.3 kB"),
+        (66, "2026-05-28T20:26:41Z  changed  …/Grüße 你好.docx  Adele Vance"),
+        (60, "2026-05-28T20:26:41Z  changed  …/2026/Grüße 你好.docx"),
+        (42, "2026-05-28T20:26:41Z  changed  /Documents…"),
+        (38, "changed  …/2026/Grüße 你好.docx"),
+        (20, "changed  /Documents…"),
+        (8, "changed"),
+    ] {
+        assert_eq!(format_text_within(&event, Style::Plain, width), line, "{width}");
+    }
 }
 
 fn plain(event: &Event) -> String {

@@ -18,7 +18,7 @@ async fn json_is_the_structured_event_and_text_is_a_readable_line() {
         (Format::Json, batch[0].to_json()),
         (
             Format::Text(Style::Plain),
-            "2026-05-28T20:26:41Z  changed  /Documents/file-0.txt  1.0 kB  Adele Vance  [drive:b!drive-0]".to_owned(),
+            "2026-05-28T20:26:41Z  changed  /Documents/file-0.txt  Adele Vance  1.0 kB  [drive:b!drive-0]".to_owned(),
         ),
     ] {
         let (mut reader, writer) = pipe().unwrap();
