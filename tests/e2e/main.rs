@@ -20,6 +20,7 @@ mod discover;
 mod docs;
 mod drain_deadline;
 mod exit_codes;
+mod init;
 mod kafka;
 mod listen;
 mod listen_terminal;

@@ -13,7 +13,12 @@ impl Terminal {
     /// `drivetap ARGS…` with these variables and a terminal that knows colours.
     pub(crate) fn drivetap(args: &[&str], env: &[(&str, &str)]) -> Self {
         let mut command = Command::new(drivetap());
-        command.args(args).env_clear().env("TERM", "xterm-256color").envs(env.iter().copied());
+        command.args(args);
+        Self::spawn(command, env)
+    }
+
+    fn spawn(mut command: Command, env: &[(&str, &str)]) -> Self {
+        command.env_clear().env("TERM", "xterm-256color").envs(env.iter().copied());
         let patience = PATIENCE.as_millis().try_into().unwrap();
         Self(spawn_command(command, Some(patience)).unwrap())
     }
@@ -22,6 +27,16 @@ impl Terminal {
     pub(crate) fn shows(&mut self, text: &str) -> String {
         let before = self.0.exp_string(text).unwrap_or_else(|error| panic!("not on the screen: {text:?}: {error}"));
         decoded(&before)
+    }
+
+    /// Types a line, and Enter.
+    pub(crate) fn types(&mut self, line: &str) {
+        self.0.send_line(line).unwrap();
+    }
+
+    /// Ctrl-D on an empty line.
+    pub(crate) fn ends_input(&mut self) {
+        self.0.send_control('d').unwrap();
     }
 
     /// Ctrl-C.

@@ -5,12 +5,19 @@ use std::str::FromStr;
 use drivetap_bridge::core::Resource;
 
 use super::starter::{SinkChoice, Starter, TokenChoice};
-use super::{Init, answered};
+use super::{Init, answered, default_token};
+use crate::env::Env;
 use crate::escape;
 use crate::exit::Failure;
+use crate::login::{self, Login};
 
 /// Asks for what no flag says. An answer that cannot be read is asked for again; the end of the input ends it.
-pub(super) fn starter(mut args: Init, answers: &mut impl BufRead, questions: &mut impl Write) -> Result<Starter, Failure> {
+pub(super) fn starter(
+    mut args: Init,
+    env: &Env,
+    answers: &mut impl BufRead,
+    questions: &mut impl Write,
+) -> Result<Starter, Failure> {
     let mut asking = Asking { answers, questions };
     if args.resource.is_empty() {
         let words = "What is watched? me, drive:ID, drive-list:ID, group:ID, site:ID/list:ID; several with commas between";
@@ -21,21 +28,65 @@ pub(super) fn starter(mut args: Init, answers: &mut impl BufRead, questions: &mu
         let kinds = asking.list(words, "stdout", SinkChoice::from_str)?;
         args.sink = kinds.into_iter().map(|kind| asking.sink(kind)).collect::<Result<_, _>>()?;
     }
-    if args.token_env.is_none() && args.token_file.is_none() {
-        let words = "Where is the access token? env:NAME for a variable of the environment, file:PATH for a file";
-        match asking.one(words, "env:DRIVETAP_TOKEN", token)? {
+    if args.login.is_none() && args.token_env.is_none() && args.token_file.is_none() {
+        let words =
+            "Where does the access token come from? login (`drivetap login`), env:NAME for a variable, file:PATH for a file";
+        let account = args.account.clone().unwrap_or_default();
+        let default = default_token(&account, env).to_string();
+        let read = |word: &str| if word == "login" { Ok(TokenChoice::Login(account.clone())) } else { token(word) };
+        match asking.one(words, &default, read)? {
+            TokenChoice::Login(name) => args.login = Some(name),
             TokenChoice::Env(name) => args.token_env = Some(name),
             TokenChoice::File(path) => args.token_file = Some(path),
         }
     }
-    answered(args)
+    answered(args, env)
 }
+
+/// Whether to sign in at once, where the token comes from a login that is not there yet.
+pub(super) fn sign_in(
+    starter: &Starter,
+    env: &Env,
+    answers: &mut impl BufRead,
+    questions: &mut impl Write,
+) -> Result<Option<Login>, Failure> {
+    let TokenChoice::Login(name) = &starter.token else {
+        return Ok(None);
+    };
+    if !cfg!(feature = "login") || login::is_there(env, name) {
+        return Ok(None);
+    }
+    let mut asking = Asking { answers, questions };
+    let yes = asking.one("Sign in now? yes, no", "yes", |word| match word {
+        "y" | "yes" => Ok(true),
+        "n" | "no" => Ok(false),
+        _ => Err("write yes or no".to_owned()),
+    })?;
+    if !yes {
+        return Ok(None);
+    }
+    let mut login = Login::of(name.clone(), starter.cloud, starter.base_url.clone());
+    if login.needs_client_id() {
+        let read = |word: &str| {
+            (word != NONE).then(|| word.parse().map_err(|_| "write the id as it is shown there".to_owned())).transpose()
+        };
+        login.client_id = asking.one("The id of your registered application; none shows how to get one", NONE, read)?;
+        if login.client_id.is_none() {
+            let _ = writeln!(asking.questions, "{}", login::NO_CLIENT_ID);
+            return Ok(None);
+        }
+    }
+    Ok(Some(login))
+}
+
+const NONE: &str = "none";
 
 fn token(word: &str) -> Result<TokenChoice, String> {
     match word.split_once(':') {
+        Some(("login", name)) => name.parse().map(TokenChoice::Login).map_err(|error| format!("login:NAME: {error}")),
         Some(("env", name)) if !name.is_empty() => Ok(TokenChoice::Env(name.to_owned())),
         Some(("file", path)) if !path.is_empty() => Ok(TokenChoice::File(PathBuf::from(path))),
-        _ => Err("write env:NAME or file:PATH".to_owned()),
+        _ => Err("write login, env:NAME or file:PATH".to_owned()),
     }
 }
 

@@ -5,24 +5,28 @@ mod starter;
 #[cfg(test)]
 mod tests;
 
-use std::fs::{self, OpenOptions};
+use std::fs;
 use std::io::{self, IsTerminal as _, Write as _};
+#[cfg(unix)]
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
 use drivetap_bridge::core::{AccountName, Resource};
 use drivetap_bridge::graph::{BaseUrl, Cloud};
+use tempfile::NamedTempFile;
 
 pub use self::starter::SinkChoice;
 use self::starter::{SCHEMA_FILE, Starter, TokenChoice};
 use crate::config::{Config, Purpose, SCHEMA};
 use crate::env::Env;
 use crate::exit::Failure;
+use crate::login;
 use crate::logs::say;
 
 pub(crate) const EXAMPLES: &str = "\
 Examples:
-  drivetap init                                   asks, on a terminal
+  drivetap init                                   asks, on a terminal; signs in at the end
   drivetap init --resource me --sink kafka        asks nothing that was said
   drivetap init other.toml --yes --resource group:02bd9fd6 --sink kafka://broker:9092/t
   drivetap init - --yes | less                    to standard output";
@@ -48,7 +52,10 @@ pub struct Init {
     /// Graph's address with its version, https or loopback
     #[arg(long, value_name = "URL")]
     pub base_url: Option<BaseUrl>,
-    /// The environment variable that holds the access token (default: DRIVETAP_TOKEN)
+    /// The login that the access token comes from (default: the account's, where DRIVETAP_TOKEN is not set)
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["token_env", "token_file"])]
+    pub login: Option<AccountName>,
+    /// The environment variable that holds the access token (default: DRIVETAP_TOKEN, where it is set)
     #[arg(long, value_name = "NAME", conflicts_with = "token_file", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     pub token_env: Option<String>,
     /// A file that holds the access token and nothing else
@@ -62,18 +69,21 @@ pub struct Init {
     pub force: bool,
 }
 
-/// Asks what is missing, and writes.
+/// Asks what is missing, writes, and signs in where that was said.
 ///
 /// # Errors
-/// 64 where the file is there already, or the answers make no configuration; 69 where it cannot be written.
-pub(crate) fn run(args: Init) -> Result<(), Failure> {
+/// 64 where the file is there already, or the answers make no configuration; 69 where it cannot be written; what a sign-in ends with.
+pub(crate) async fn run(args: Init, env: &Env) -> Result<(), Failure> {
     let to_stdout = args.file.as_os_str() == "-";
     if !to_stdout {
         refuse_to_overwrite(&args)?;
     }
     let asks = !args.yes && io::stdin().is_terminal() && io::stderr().is_terminal();
     let (file, force) = (args.file.clone(), args.force);
-    let starter = if asks { ask::starter(args, &mut io::stdin().lock(), &mut io::stderr())? } else { answered(args)? };
+    let starter = match asks {
+        true => ask::starter(args, env, &mut io::stdin().lock(), &mut io::stderr())?,
+        false => answered(args, env)?,
+    };
     let text = checked(&starter, &file)?;
     if to_stdout {
         return io::stdout().write_all(text.as_bytes()).or_else(|error| match error.kind() {
@@ -81,30 +91,47 @@ pub(crate) fn run(args: Init) -> Result<(), Failure> {
             _ => Err(Failure::unavailable(format_args!("standard output cannot be written: {error}"))),
         });
     }
-    write(&file, &text, force)?;
     write(&schema_beside(&file), SCHEMA, true)?;
-    say(&starter.next_steps(&file.display().to_string()));
-    Ok(())
+    write(&file, &text, force)?;
+    let name = file.display().to_string();
+    say(&format!("{name} is written."));
+    let wanted = if asks { ask::sign_in(&starter, env, &mut io::stdin().lock(), &mut io::stderr()) } else { Ok(None) };
+    let signed_in = match wanted {
+        Ok(Some(wanted)) => login::sign_in(wanted, env).await,
+        Ok(None) => Ok(()),
+        Err(failure) => Err(failure),
+    };
+    say(&starter.next_steps(&name, env));
+    signed_in
 }
 
 /// What no flag says is the default.
-fn answered(args: Init) -> Result<Starter, Failure> {
-    let Init { resource, sink, account, cloud, base_url, token_env, token_file, .. } = args;
-    let token = match (token_env, token_file) {
-        (_, Some(path)) => TokenChoice::File(path),
-        (Some(name), None) => TokenChoice::Env(name),
-        (None, None) => TokenChoice::default(),
+fn answered(args: Init, env: &Env) -> Result<Starter, Failure> {
+    let Init { resource, sink, account, cloud, base_url, login, token_env, token_file, .. } = args;
+    let account = account.unwrap_or_default();
+    let token = match (login, token_env, token_file) {
+        (_, _, Some(path)) => TokenChoice::File(path),
+        (_, Some(name), None) => TokenChoice::Env(name),
+        (Some(name), None, None) => TokenChoice::Login(name),
+        (None, None, None) => default_token(&account, env),
     };
     Starter {
         resources: if resource.is_empty() { vec![Resource::Me] } else { resource },
         sinks: if sink.is_empty() { vec![SinkChoice::Stdout] } else { sink },
-        account: account.unwrap_or_default(),
+        account,
         cloud,
         base_url,
         token,
     }
     .without_repeats()
     .map_err(Failure::usage)
+}
+
+/// The variable for who has it, as for `listen`; else the account's login.
+fn default_token(account: &AccountName, env: &Env) -> TokenChoice {
+    const TOKEN: &str = "DRIVETAP_TOKEN";
+
+    if env.filled(TOKEN).is_some() { TokenChoice::Env(TOKEN.to_owned()) } else { TokenChoice::Login(account.clone()) }
 }
 
 /// The text, read as `validate` reads it: what it would refuse is never written.
@@ -136,14 +163,23 @@ fn refuse_to_overwrite(args: &Init) -> Result<(), Failure> {
     }
 }
 
+/// The whole file or none of it: what is stopped half way leaves what was there.
 fn write(path: &Path, text: &str, over: bool) -> Result<(), Failure> {
-    let mut options = OpenOptions::new();
-    options.write(true);
-    if over {
-        options.create(true).truncate(true)
-    } else {
-        options.create_new(true)
-    };
-    let written = options.open(path).and_then(|mut file| file.write_all(text.as_bytes()));
+    let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let written = beside(dir, text).and_then(|file| {
+        let placed = if over { file.persist(path) } else { file.persist_noclobber(path) };
+        placed.map(|_| ()).map_err(|error| error.error)
+    });
     written.map_err(|error| Failure::unavailable(format_args!("{} cannot be written: {error}", path.display())))
+}
+
+fn beside(dir: &Path, text: &str) -> io::Result<NamedTempFile> {
+    let mut options = tempfile::Builder::new();
+    options.prefix(".drivetap-");
+    // As the shell's umask has it: there is no secret in it.
+    #[cfg(unix)]
+    options.permissions(fs::Permissions::from_mode(0o666));
+    let mut file = options.tempfile_in(dir)?;
+    file.write_all(text.as_bytes())?;
+    Ok(file)
 }

@@ -5,6 +5,8 @@ use std::str::FromStr;
 use drivetap_bridge::core::{AccountName, Resource};
 use drivetap_bridge::graph::{BaseUrl, Cloud};
 
+use crate::env::Env;
+use crate::login;
 use crate::sink_url::SinkUrl;
 
 /// The schema's file, beside the configuration.
@@ -24,13 +26,20 @@ pub(super) struct Starter {
 /// Where the token comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum TokenChoice {
+    Login(AccountName),
     Env(String),
     File(PathBuf),
 }
 
-impl Default for TokenChoice {
-    fn default() -> Self {
-        Self::Env("DRIVETAP_TOKEN".to_owned())
+/// As the question takes it.
+impl fmt::Display for TokenChoice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Login(name) if *name == AccountName::default() => f.write_str("login"),
+            Self::Login(name) => write!(f, "login:{name}"),
+            Self::Env(name) => write!(f, "env:{name}"),
+            Self::File(path) => write!(f, "file:{}", path.display()),
+        }
     }
 }
 
@@ -128,9 +137,15 @@ impl Starter {
     }
 
     /// What to type next.
-    pub(super) fn next_steps(&self, file: &str) -> String {
-        let mut lines = vec![format!("{file} is written. Next:")];
+    pub(super) fn next_steps(&self, file: &str, env: &Env) -> String {
+        let file = typed(file);
+        let mut lines = vec!["Next:".to_owned()];
         match &self.token {
+            TokenChoice::Login(name) if login::is_there(env, name) => {}
+            TokenChoice::Login(_) => {
+                lines.push(format!("  drivetap login -c {file}       # once; it says how to register an application"));
+            }
+            TokenChoice::Env(name) if env.filled(name).is_some() => {}
             TokenChoice::Env(name) => {
                 lines.push(format!("  export {name}=…   # a delegated token with Files.Read; Graph Explorer shows one"));
             }
@@ -139,10 +154,16 @@ impl Starter {
         if self.sinks.iter().any(|sink| matches!(sink, SinkChoice::Redis { user: Some(_), .. })) {
             lines.push("  export REDIS_PASSWORD=…".to_owned());
         }
-        lines.push(format!("  drivetap validate -c {file}"));
-        lines.push(format!("  drivetap run -c {file}"));
+        lines.push(format!("  drivetap check -c {file}       # whether everything is there that it needs"));
+        lines.push(format!("  drivetap run -c {file}         # the service; Ctrl-C ends it"));
         lines.join("\n")
     }
+}
+
+/// A path as a shell takes it.
+fn typed(path: &str) -> String {
+    let plain = |c: char| c.is_alphanumeric() || "/._-+,@%:=".contains(c);
+    if !path.is_empty() && path.chars().all(plain) { path.to_owned() } else { format!("'{}'", path.replace('\'', r"'\''")) }
 }
 
 impl SinkChoice {
@@ -170,10 +191,11 @@ impl fmt::Display for Starter {
 
         writeln!(f, "\n[account.{}]", key(account.as_str()))?;
         match token {
+            TokenChoice::Login(name) => write!(f, "token = {{ login = {} }}", quoted(name.as_str()))?,
             TokenChoice::Env(name) => write!(f, "token = {{ env = {} }}", quoted(name))?,
             TokenChoice::File(path) => write!(f, "token = {{ file = {} }}", quoted(&path.to_string_lossy()))?,
         }
-        f.write_str("        # or { env = \"…\" }, { file = \"…\" }, { command = [\"…\"] }\n")?;
+        f.write_str("        # or { login = \"…\" }, { env = \"…\" }, { file = \"…\" }, { command = [\"…\"] }\n")?;
 
         for resource in resources {
             writeln!(f, "\n[[subscription]]\nresource = {}", quoted(&resource.to_string()))?;

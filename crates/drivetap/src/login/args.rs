@@ -45,6 +45,29 @@ pub struct Login {
     pub login_url: Option<LoginUrl>,
 }
 
+impl Login {
+    /// At this place; everything else is as the last time, or the default.
+    pub(crate) fn of(account: AccountName, cloud: Option<Cloud>, base_url: Option<BaseUrl>) -> Self {
+        Self {
+            account: Some(account),
+            tenant: None,
+            client_id: None,
+            browser: false,
+            scopes: None,
+            config: None,
+            base_url,
+            cloud,
+            login_url: None,
+        }
+    }
+
+    /// Whether nobody signs in there without a registered application. An emulator asks for none.
+    pub(crate) fn needs_client_id(&self) -> bool {
+        let base_url = self.base_url.clone().unwrap_or_else(|| self.cloud.map_or_else(BaseUrl::default, Into::into));
+        self.client_id.is_none() && LoginUrl::beside(&base_url).is_none_or(|url| !url.is_loopback())
+    }
+}
+
 /// Several scopes in one argument.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Scopes(pub Vec<Scope>);

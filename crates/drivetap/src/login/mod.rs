@@ -21,6 +21,23 @@ use crate::env::Env;
 use crate::exit::Failure;
 use crate::logs::say;
 
+/// What to do without a client id.
+pub(crate) const NO_CLIENT_ID: &str = "\
+drivetap has no client id of its own. Register one as a public client, once, and give its id with --client-id:
+  az ad app create --display-name drivetap --sign-in-audience AzureADandPersonalMicrosoftAccount \\
+    --is-fallback-public-client true --public-client-redirect-uris http://localhost --query appId --output tsv
+Or by hand, at https://entra.microsoft.com (App registrations):
+  1. New registration, any name
+  2. Supported account types: any directory, and personal accounts
+  3. Redirect URI: \"Public client/native\", http://localhost
+  4. Register; then Authentication > Allow public client flows > Yes
+  5. Overview: copy the \"Application (client) ID\"";
+
+/// Whether somebody signed in under this name.
+pub(crate) fn is_there(env: &Env, account: &AccountName) -> bool {
+    store(env).is_ok_and(|store| store.path(account).exists())
+}
+
 /// `logout`: the tokens are deleted here. The identity platform has no way to revoke them for one application.
 pub(crate) async fn sign_out(args: Logout, env: &Env) -> Result<(), Failure> {
     let (store, account) = (store(env)?, args.account.unwrap_or_default());

@@ -8,7 +8,7 @@ use drivetap_bridge::graph::login::{
 use drivetap_bridge::graph::{AccessToken, BaseUrl, GraphClient};
 use serde_json::Value;
 
-use super::{Login, browser, store};
+use super::{Login, NO_CLIENT_ID, browser, store};
 use crate::config::{Config, GraphSection, Network, Purpose, TokenFrom};
 use crate::env::Env;
 use crate::exit::Failure;
@@ -17,17 +17,6 @@ use crate::wiring;
 
 /// How long a page in the browser is waited for.
 const BROWSER: Duration = Duration::from_secs(600);
-
-const NO_CLIENT_ID: &str = "\
-drivetap has no client id of its own. Register one as a public client, once, and give its id with --client-id:
-  az ad app create --display-name drivetap --sign-in-audience AzureADandPersonalMicrosoftAccount \\
-    --is-fallback-public-client true --public-client-redirect-uris http://localhost --query appId --output tsv
-Or by hand, at https://entra.microsoft.com (App registrations):
-  1. New registration, any name
-  2. Supported account types: any directory, and personal accounts
-  3. Redirect URI: \"Public client/native\", http://localhost
-  4. Register; then Authentication > Allow public client flows > Yes
-  5. Overview: copy the \"Application (client) ID\"";
 
 /// `login`: what is not said is as the last time under this name, else the default.
 pub(crate) async fn sign_in(args: Login, env: &Env) -> Result<(), Failure> {

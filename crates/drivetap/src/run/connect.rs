@@ -42,10 +42,9 @@ pub(super) fn connect(connection: Connection, env: &Env) -> Result<Config, Failu
 fn token_of_the_environment(asked: Option<String>, account: &AccountName, env: &Env) -> TokenFrom {
     const TOKEN: &str = "DRIVETAP_TOKEN";
 
-    let has_login = || login::store(env).is_ok_and(|store| store.path(account).exists());
     match asked {
         Some(name) => TokenFrom::Env(name),
-        None if env.get(TOKEN).is_none() && has_login() => TokenFrom::Login(account.clone()),
+        None if env.get(TOKEN).is_none() && login::is_there(env, account) => TokenFrom::Login(account.clone()),
         None => TokenFrom::Env(TOKEN.to_owned()),
     }
 }

@@ -79,7 +79,7 @@ pub struct Prepared {
 enum Work {
     Print(String),
     Say(String),
-    Init(Init),
+    Init(Init, Env),
     Service(Box<service::Service>),
     Listen(Box<listen::Listening>),
     Record(Box<record::RecordingRun>),
@@ -113,7 +113,7 @@ pub fn prepare(command: Command, env: &Env, streams: Streams) -> Result<Prepared
         Command::Schema { what: SchemaOf::Config } => (Work::Print(SCHEMA.trim_end().to_owned()), quiet),
         Command::Completions { shell } => (Work::Print(arguments::completions(shell)), quiet),
         Command::Man(args) => (manual(args)?, quiet),
-        Command::Init(args) => (Work::Init(args), quiet),
+        Command::Init(args) => (Work::Init(args, env.clone()), quiet),
         Command::Validate(from) => {
             Config::load(&from.config, env, Purpose::Validation)?;
             (Work::Say(format!("{}: valid", from.config.display())), quiet)
@@ -165,7 +165,7 @@ impl Prepared {
         match self.work {
             Work::Print(text) => print(&text)?,
             Work::Say(text) => say(&text),
-            Work::Init(args) => init::run(args)?,
+            Work::Init(args, env) => init::run(args, &env).await?,
             Work::Service(service) => service.run().await?,
             Work::Verify(verification) => verification.run().await?,
             Work::Listen(listening) => listening.run().await?,
