@@ -27,6 +27,7 @@ mod listen_terminal;
 mod login;
 mod memory;
 mod official_server;
+mod progress;
 mod recording;
 mod redis_channel;
 mod resources;

@@ -53,11 +53,11 @@ impl Drop for Progress {
     }
 }
 
-/// `me: 12,300 items, 1,230/s, 10 seconds`.
+/// `12,300 items, 1,230/s, 10 seconds: me`. What does not fit on a line is cut at its end, and an id can be long: the numbers come first.
 pub(crate) fn words(what: &str, items: u64, elapsed: Duration) -> String {
     let rate = u128::from(items) * 1_000 / elapsed.as_millis().max(1);
     let rate = u64::try_from(rate).unwrap_or(u64::MAX);
-    format!("{what}: {} items, {}/s, {}", HumanCount(items), HumanCount(rate), HumanDuration(elapsed))
+    format!("{} items, {}/s, {}: {what}", HumanCount(items), HumanCount(rate), HumanDuration(elapsed))
 }
 
 /// Writes to standard error without leaving a piece of a moving line behind.
@@ -84,8 +84,8 @@ mod tests {
 
     #[test]
     fn progress_is_items_items_a_second_and_time() {
-        assert_eq!(words("me", 12_300, Duration::from_secs(10)), "me: 12,300 items, 1,230/s, 10 seconds");
-        assert_eq!(words("me", 0, Duration::ZERO), "me: 0 items, 0/s, 0 seconds");
+        assert_eq!(words("me", 12_300, Duration::from_secs(10)), "12,300 items, 1,230/s, 10 seconds: me");
+        assert_eq!(words("me", 0, Duration::ZERO), "0 items, 0/s, 0 seconds: me");
     }
 
     #[test]

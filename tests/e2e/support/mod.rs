@@ -16,7 +16,7 @@ pub(crate) use self::graph_stub::GraphStub;
 pub(crate) use self::http::get;
 pub(crate) use self::program::{Ended, Program, Signal};
 pub(crate) use self::scene::{Scene, TOKEN, config};
-pub(crate) use self::terminal::Terminal;
+pub(crate) use self::terminal::{Screen, Terminal};
 pub(crate) use drivetap_tests::{PATIENCE, SocketIo, drivetap, service, unique, until};
 
 /// A loopback port that nobody listens on. Somebody else may take it, in theory.

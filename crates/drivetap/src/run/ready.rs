@@ -13,7 +13,8 @@ pub(super) struct Spinner(ProgressBar);
 impl Spinner {
     pub(super) fn new(waits_for: &str) -> Self {
         let bar = ProgressBar::new_spinner();
-        if let Ok(style) = ProgressStyle::with_template("{spinner} {msg}") {
+        // As wide as the terminal, at most: a longer line would leave pieces of itself behind.
+        if let Ok(style) = ProgressStyle::with_template("{spinner} {wide_msg}") {
             bar.set_style(style);
         }
         bar.set_message(for_text(waits_for).into_owned());

@@ -140,7 +140,7 @@ async fn enumerate(feed: &Watched, look: &mut Look<'_>, config: &Config, moves: 
         let failure = match feed.graph.page(drive, &from, &mut Share::alone()).await {
             Ok(page) => {
                 page.items.iter().for_each(|item| look.see(item));
-                progress.tell(look.seen(), || format!("{drive} is enumerated"));
+                progress.tell(look.seen(), || format!("enumerating {drive}"));
                 empty = if page.items.is_empty() { empty + 1 } else { 0 };
                 failed = 0;
                 backoff.reset();
