@@ -124,7 +124,7 @@ pub struct Record {
     /// End by itself after this long
     #[arg(long = "for", value_name = "DURATION", value_parser = crate::cli::duration)]
     pub lasts: Option<Duration>,
-    /// Keep names, ids and addresses as they are
+    /// Keep names, ids, addresses, places and hosts as they are
     #[arg(long)]
     pub names: bool,
     /// How Graph is reached.

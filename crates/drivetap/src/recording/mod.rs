@@ -1,4 +1,5 @@
-//! What Graph and its socket said, in a file that a stranger can hand over: no token, no notification URL, and no name unless asked for.
+//! What Graph and its socket said, in a file that a stranger can hand over: no token, no notification URL, and nothing about
+//! anybody unless asked for: no name, no address, no place.
 //!
 //! JSON lines. The first one is a [`Head`], each further one a [`Line`], in the order in which things happened.
 
@@ -50,12 +51,20 @@ pub(crate) struct Line {
 pub(crate) enum What {
     /// A session is open.
     Opened {},
-    /// None could be opened.
-    NotOpened { why: String },
+    /// None could be opened. The words may name a host, `kind` does not.
+    NotOpened {
+        why: String,
+        #[serde(skip)]
+        kind: &'static str,
+    },
     /// Notifications, as they came.
     Frame { notifications: Vec<Value> },
     /// The session is over.
-    Ended { why: String },
+    Ended {
+        why: String,
+        #[serde(skip)]
+        kind: &'static str,
+    },
     /// A page of delta. `more`: a `nextLink` follows it.
     Page { from: From, items: Vec<Value>, more: bool },
     /// Graph refused a page.
@@ -115,9 +124,16 @@ impl Recorder {
         if writing.failed.is_some() {
             return;
         }
-        if let (Some(mask), What::Frame { notifications: values } | What::Page { items: values, .. }) = (&writing.mask, &mut what)
-        {
-            values.iter_mut().for_each(|value| mask.value(value));
+        if let Some(mask) = &writing.mask {
+            match &mut what {
+                What::Frame { notifications: values } | What::Page { items: values, .. } => {
+                    values.iter_mut().for_each(|value| mask.value(value));
+                }
+                What::NoPage { code, .. } => *code = Mask::code(code),
+                What::NotOpened { why, kind } => kind.clone_into(why),
+                What::Ended { why, kind } => kind.clone_into(why),
+                What::Opened {} => {}
+            }
         }
         let ms = u64::try_from(writing.began.elapsed().as_millis()).unwrap_or(u64::MAX);
         let written =
@@ -173,5 +189,40 @@ impl Recording {
             serde_json::from_str(&line).map_err(|error| format!("{file}:{}: {error}", n + 1))
         });
         Ok(Self { head, lines: read.collect::<Result<_, _>>()? })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use drivetap_bridge::core::{DriveType, GraphId};
+
+    use super::*;
+
+    /// What stands in a file after each of these, and what is read back of it.
+    fn recorded(names: bool) -> String {
+        let dir = tempfile::tempdir().expect("a folder");
+        let file = dir.path().join("r.jsonl");
+        let drive = Drive::new(&GraphId::new("driveId", "b!adele").expect("an id"), DriveType::Business);
+        let recorder = Recorder::create(&file, &drive, names).expect("made");
+        let words = || "tcp connect to proxy.contoso.example:3128".to_owned();
+        recorder.add(What::NotOpened { why: words(), kind: "the network" });
+        recorder.add(What::Ended { why: words(), kind: "connection closed" });
+        recorder.add(What::NoPage { from: From::Link, code: words(), remedy: Help::Retry });
+        recorder.add(What::Page {
+            from: From::Link,
+            items: vec![serde_json::json!({"id": "1", "name": "contoso"})],
+            more: false,
+        });
+        assert_eq!(recorder.finish().expect("written"), 4);
+        assert_eq!(Recording::read(&file).expect("read").lines.len(), 4);
+        std::fs::read_to_string(&file).expect("text")
+    }
+
+    #[test]
+    fn no_host_is_in_any_line_unless_asked_for() {
+        let text = recorded(false);
+        assert!(!text.contains("contoso") && !text.contains("adele") && !text.contains("3128"), "{text}");
+        assert!(text.contains("\"why\":\"connection closed\"") && text.contains("\"code\":\"network\""), "{text}");
+        assert_eq!(recorded(true).matches("proxy.contoso.example").count(), 3);
     }
 }

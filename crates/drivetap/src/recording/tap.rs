@@ -7,7 +7,7 @@ use drivetap_bridge::core::{
     Drive, DriveId, Endpoint, Failure, Notification, NotificationUrl, Page, PageEnd, PageFrom, Remedy, Resource,
 };
 use drivetap_bridge::graph::{Graph, Share};
-use drivetap_bridge::transport::{Ended, Limits, OpenError, Session, Transport};
+use drivetap_bridge::transport::{Ended, Limits, OpenError, Session, Transport, Why};
 use serde_json::Value;
 
 use super::{From, Help, Recorder, What};
@@ -72,10 +72,30 @@ impl Transport for TappedTransport {
                 Ok(Box::new(TappedSession { session, recorder: self.recorder.clone() }))
             }
             Err(error) => {
-                self.recorder.add(What::NotOpened { why: error.to_string() });
+                self.recorder.add(What::NotOpened { why: error.to_string(), kind: kind_of_refusal(&error) });
                 Err(error)
             }
         }
+    }
+}
+
+fn kind_of_refusal(error: &OpenError) -> &'static str {
+    match error {
+        OpenError::Refetch { .. } => "the endpoint was refused",
+        OpenError::Retry { .. } => "the network",
+        OpenError::Busy { .. } => "no room",
+        OpenError::Unusable(_) => "unusable",
+    }
+}
+
+fn kind_of_end(why: &Why) -> &'static str {
+    match why {
+        Why::Disconnect => "disconnected",
+        Why::Closed => "connection closed",
+        Why::Silent => "no ping in time",
+        Why::TooLarge => "a frame above the limit",
+        Why::Malformed(_) => "malformed frame",
+        Why::Internal(_) => "internal error",
     }
 }
 
@@ -94,7 +114,7 @@ impl Session for TappedSession {
             self.recorder.add(What::Frame { notifications });
         }
         if let Err(ended) = &received {
-            self.recorder.add(What::Ended { why: ended.to_string() });
+            self.recorder.add(What::Ended { why: ended.to_string(), kind: kind_of_end(&ended.why) });
         }
         received
     }
