@@ -204,12 +204,54 @@ mod tests {
 
     /// Every flag of every command, with the command's name.
     fn flags() -> Vec<(String, Arg)> {
-        let mut program = command();
-        program.build();
-        let all = std::iter::once(&program).chain(program.get_subcommands());
-        let flags = all.flat_map(|sub| sub.get_arguments().map(|arg| (sub.get_name().to_owned(), arg.clone())));
+        let all = every_command();
+        let flags = all.iter().flat_map(|sub| sub.get_arguments().map(|arg| (sub.get_name().to_owned(), arg.clone())));
         let needs_none = ["help", "version"];
         flags.filter(|(_, arg)| arg.get_long().is_some_and(|long| !needs_none.contains(&long))).collect()
+    }
+
+    /// The program, its commands, and the commands of those.
+    fn every_command() -> Vec<Command> {
+        let mut program = command();
+        program.build();
+        let (mut all, mut open) = (Vec::new(), vec![program]);
+        while let Some(command) = open.pop() {
+            open.extend(command.get_subcommands().filter(|sub| sub.get_name() != "help").cloned());
+            all.push(command);
+        }
+        all
+    }
+
+    /// `drivetap …` as a shell takes it apart, without what a pipe, a redirection or words of ours do with it.
+    fn typed(line: &str) -> Vec<String> {
+        let command = line.trim().split_once("   ").map_or(line, |(command, _)| command).trim();
+        let command = [" | ", " > ", " >> "].iter().fold(command, |rest, end| rest.split(end).next().unwrap_or(rest));
+        let apart = command.split('\'').enumerate();
+        let words = apart.flat_map(|(n, part)| if n % 2 == 0 { part.split(' ').collect() } else { vec![part] });
+        words.filter(|word| !word.is_empty()).map(|word| word.replace('…', "0000-4000-8000-000000000000")).collect()
+    }
+
+    #[test]
+    fn every_command_has_examples_and_each_of_them_is_understood() {
+        let mut understood = 0;
+        for command in every_command() {
+            let name = command.get_name();
+            let after = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            let lines = after.lines().filter_map(|line| line.split("drivetap ").nth(1).map(|rest| format!("drivetap {rest}")));
+            let lines: Vec<_> = lines.collect();
+            assert!(
+                after.starts_with("Example") && lines.iter().any(|line| name == "drivetap" || line.contains(name)),
+                "{name}: {after:?}"
+            );
+            for line in lines {
+                let args = typed(&line);
+                if let Err(error) = Cli::command().try_get_matches_from(&args) {
+                    panic!("{name}: {args:?}: {error}");
+                }
+                understood += 1;
+            }
+        }
+        assert!(understood > 40, "{understood}");
     }
 
     #[test]

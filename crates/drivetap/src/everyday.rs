@@ -59,11 +59,13 @@ pub struct Trigger {
 #[derive(Debug, Subcommand)]
 pub enum TriggerChange {
     /// Make a file; its folder has to be there
+    #[command(after_help = "Example:\n  drivetap trigger create /Plans/Agenda.docx")]
     Create {
         /// Such as /Plans/Agenda.docx
         path: String,
     },
     /// Give a file or a folder another name
+    #[command(after_help = "Example:\n  drivetap trigger rename /Plans/Agenda.docx Minutes.docx")]
     Rename {
         /// Its path, or its id
         item: String,
@@ -71,11 +73,13 @@ pub enum TriggerChange {
         name: String,
     },
     /// Delete a file, or a folder with what is in it
+    #[command(after_help = "Example:\n  drivetap trigger delete /Plans/Minutes.docx")]
     Delete {
         /// Its path, or its id
         item: String,
     },
     /// Make many files in the root at once
+    #[command(after_help = "Example:\n  drivetap trigger burst 300 --drive 5a0b9e159b3310ad")]
     Burst {
         /// How many
         #[arg(value_parser = clap::value_parser!(u16).range(1..=10_000))]
