@@ -40,8 +40,14 @@ impl Feeds {
     /// How long the first look-ups may take before the feeds that are known start without the others.
     const PATIENCE: Duration = Duration::from_secs(3);
 
-    /// Starts feeds as their drives become known, until `shutdown`.
-    pub(crate) async fn run(&mut self, shutdown: impl Future<Output = ()>, heard: &Notify) -> Result<(), RunError> {
+    /// Starts feeds as their drives become known, until `shutdown`, or until one of its tasks or of the `dispatchers` breaks down: what
+    /// nobody does any more is no state to go on in.
+    pub(crate) async fn run(
+        &mut self,
+        shutdown: impl Future<Output = ()>,
+        heard: &Notify,
+        dispatchers: &mut JoinSet<()>,
+    ) -> Result<(), RunError> {
         let (news, mut found) = mpsc::channel(self.subscriptions.len().max(1));
         let mut lookups = JoinSet::new();
         for (number, (account, subscription)) in self.subscriptions.iter().enumerate() {
@@ -109,8 +115,10 @@ impl Feeds {
                             self.start(feed, serves);
                         }
                     }
-                    Err(fault) => return Err(RunError::Internal(fault.to_string())),
+                    Err(fault) => return Err(RunError::broken(&fault)),
                 },
+                Some(Err(fault)) = lookups.join_next() => return Err(RunError::broken(&fault)),
+                Some(Err(fault)) = dispatchers.join_next() => return Err(RunError::broken(&fault)),
             }
         }
     }
@@ -150,11 +158,21 @@ impl Feeds {
         });
     }
 
-    pub(crate) async fn release_all(&mut self) {
+    /// Waits until all have let go; `outcome` becomes what broke down on the way.
+    pub(crate) async fn release_all(&mut self, outcome: &mut Result<(), RunError>) {
         for running in self.running.values() {
             running.release.cancel();
         }
-        while self.tasks.join_next().await.is_some() {}
+        join_all(&mut self.tasks, outcome).await;
+    }
+}
+
+/// Waits for all of them; `outcome` becomes what broke down, where nothing did before.
+pub(crate) async fn join_all<T: 'static>(tasks: &mut JoinSet<T>, outcome: &mut Result<(), RunError>) {
+    while let Some(ended) = tasks.join_next().await {
+        if let (Err(fault), Ok(())) = (ended, &outcome) {
+            *outcome = Err(RunError::broken(&fault));
+        }
     }
 }
 

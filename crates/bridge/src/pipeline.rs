@@ -9,7 +9,7 @@ use drivetap_graph::Walks;
 use drivetap_sink::{DeadLetterBox, Sink};
 use drivetap_transport::Transport;
 use tokio::sync::{Notify, watch};
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
@@ -17,7 +17,7 @@ use tracing::info;
 use crate::account::{Account, HeldBack};
 use crate::builder::PipelineBuilder;
 use crate::dispatch::{DeadLetterOffice, Dispatcher, Inlet};
-use crate::feeds::Feeds;
+use crate::feeds::{Feeds, join_all};
 use crate::report::{Report, SinkReport};
 use crate::shared::Shared;
 use crate::status::{AccountStatus, FeedStatus, PipelineStatus, SinkState};
@@ -62,7 +62,8 @@ impl Pipeline {
     /// are saved. What has no acknowledgement by then is counted as abandoned, and comes again after a restart.
     ///
     /// # Errors
-    /// [`RunError::SignIn`] when the first thing that Graph said to every account was that its token is refused.
+    /// [`RunError::SignIn`] when the first thing that Graph said to every account was that its token is refused; [`RunError::Internal`]
+    /// when a part of it broke down, a sink's code included. Both come after the drain.
     pub async fn run(self, shutdown: impl Future<Output = ()>, deadline: Duration) -> Result<Report, RunError> {
         let Self { shared, base_url, timing, accounts, heard, subscriptions, sinks, view } = self;
 
@@ -84,7 +85,7 @@ impl Pipeline {
 
         let mut feeds =
             Feeds { shared, base_url, timing, accounts, subscriptions, view, tasks: JoinSet::new(), running: HashMap::new() };
-        let outcome = feeds.run(shutdown, &heard).await;
+        let mut outcome = feeds.run(shutdown, &heard, &mut dispatchers).await;
 
         // The drain: feeds let go first, because they wait for the sinks; then the sinks finish what was put in.
         // The last of the time is for goodbyes, so that the whole ends within the deadline.
@@ -92,7 +93,7 @@ impl Pipeline {
         let (end, deadline) = (begun + deadline, begun + deadline - Self::CLOSE.min(deadline / 4));
         feeds.view.with(|status| status.draining = true);
         info!("draining");
-        let late = tokio::time::timeout_at(deadline, feeds.release_all()).await.is_err();
+        let late = tokio::time::timeout_at(deadline, feeds.release_all(&mut outcome)).await.is_err();
         feeds.tasks.shutdown().await;
         for inlet in &feeds.shared.inlets {
             inlet.close();
@@ -106,11 +107,9 @@ impl Pipeline {
                 token.cancel();
             }
         }
-        let drained = async { while dispatchers.join_next().await.is_some() {} };
-        if tokio::time::timeout_at(deadline, drained).await.is_err() {
+        if tokio::time::timeout_at(deadline, join_all(&mut dispatchers, &mut outcome)).await.is_err() {
             out_of_time.cancel();
-            let closed = async { while dispatchers.join_next().await.is_some() {} };
-            let _ = tokio::time::timeout_at(end, closed).await;
+            let _ = tokio::time::timeout_at(end, join_all(&mut dispatchers, &mut outcome)).await;
             // A sink that does not come back now is left where it is: its events are abandoned and come again.
             dispatchers.shutdown().await;
         }
@@ -125,9 +124,16 @@ pub enum RunError {
     /// Every account's token was refused at the start.
     #[error("sign-in is needed: {0}")]
     SignIn(String),
-    /// A fault in this program: a feed broke down. Nothing is lost; a restart goes on from the cursor.
+    /// A fault in this program: a feed, a look-up or a sink broke down. Nothing is lost; a restart goes on from the cursor.
     #[error("internal error: {0}")]
     Internal(String),
+}
+
+impl RunError {
+    /// Nobody aborts a task that is waited for, so it panicked.
+    pub(crate) fn broken(fault: &JoinError) -> Self {
+        Self::Internal(fault.to_string())
+    }
 }
 
 /// What is kept for [`Handle`].

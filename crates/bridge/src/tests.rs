@@ -1,5 +1,6 @@
 //! The pipeline on in-memory twins and paused time.
 
+mod broken;
 mod gate;
 mod hostile;
 
