@@ -24,7 +24,7 @@ enum First {
 }
 
 impl Account {
-    /// `heard` is told when the first answer is in.
+    /// `heard` is told when the first answer is in that shows whether the token is good.
     pub(crate) fn new(name: AccountName, graph: Arc<dyn Graph>, gate: Gate, heard: Arc<Notify>) -> Self {
         Self { name, graph, gate, first: OnceLock::new(), heard }
     }
@@ -70,11 +70,13 @@ impl Account {
     /// refused the token.
     pub(crate) fn heard<T>(&self, answer: Result<T, Failure>) -> Result<T, Failure> {
         let said = match &answer {
-            Err(Failure { remedy: Remedy::SignIn, code }) => First::Refused(code.clone()),
-            _ => First::Welcome,
+            Err(Failure { remedy: Remedy::SignIn, code }) => Some(First::Refused(code.clone())),
+            // A network that is not up yet, or a Graph that is overloaded, has not looked at the token.
+            Err(Failure { remedy: Remedy::Retry { .. }, .. }) => None,
+            _ => Some(First::Welcome),
         };
         // Told after it is set: whoever wakes up, looks.
-        if self.first.set(said).is_ok() {
+        if said.is_some_and(|said| self.first.set(said).is_ok()) {
             self.heard.notify_one();
         }
         // What Graph says of one resource (403, 404) is that feed's own affair.
