@@ -1,4 +1,4 @@
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use drivetap_core::feed::Urgency;
 use drivetap_core::{AccountName, Failure, PageFrom, Remedy};
 use drivetap_graph::{Gate, Graph, Share, Slot, Walks};
 use futures_util::FutureExt;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore, SemaphorePermit};
 use tracing::warn;
 
 /// An account of the pipeline: its view of Graph, the gate in front of it, and the first thing that Graph said to it.
@@ -16,6 +16,18 @@ pub(crate) struct Account {
     pub(crate) gate: Gate,
     first: OnceLock<First>,
     heard: Arc<Notify>,
+    /// How long the account pauses when its token is refused, as long as its feeds do: then the token's source is read again.
+    sign_in: Duration,
+    /// Whether the token was refused and nothing was given since.
+    refused: AtomicBool,
+    /// While it is refused, one request at a time tries whether it still is.
+    trial: Semaphore,
+}
+
+/// The permission to ask Graph once, kept until its answer was heard. Of a refused account there is one at a time.
+#[must_use = "the next one may ask when it is dropped"]
+pub(crate) struct Turn<'a> {
+    _trial: Option<SemaphorePermit<'a>>,
 }
 
 enum First {
@@ -25,8 +37,36 @@ enum First {
 
 impl Account {
     /// `heard` is told when the first answer is in that shows whether the token is good.
-    pub(crate) fn new(name: AccountName, graph: Arc<dyn Graph>, gate: Gate, heard: Arc<Notify>) -> Self {
-        Self { name, graph, gate, first: OnceLock::new(), heard }
+    pub(crate) fn new(name: AccountName, graph: Arc<dyn Graph>, gate: Gate, heard: Arc<Notify>, sign_in: Duration) -> Self {
+        let (refused, trial) = (AtomicBool::new(false), Semaphore::new(1));
+        Self { name, graph, gate, first: OnceLock::new(), heard, sign_in, refused, trial }
+    }
+
+    /// Waits until something other than a page may be asked for.
+    pub(crate) async fn turn(&self, urgency: Urgency) -> Turn<'_> {
+        loop {
+            self.gate.pass(urgency).await;
+            match self.try_turn() {
+                Some(turn) => return turn,
+                None => self.tried().await,
+            }
+        }
+    }
+
+    /// `None` while another request tries a refused token, and where Graph's answer has shut the gate meanwhile.
+    fn try_turn(&self) -> Option<Turn<'_>> {
+        if self.gate.is_shut() {
+            return None;
+        }
+        if !self.refused.load(Ordering::Acquire) {
+            return Some(Turn { _trial: None });
+        }
+        self.trial.try_acquire().ok().map(|permit| Turn { _trial: Some(permit) })
+    }
+
+    /// Waits until nobody tries the token.
+    async fn tried(&self) {
+        let _ = self.trial.acquire().await;
     }
 
     /// Waits until a page may be asked for: for the gate, for one of the walks at once, for the page's share of the budget. `held` is the
@@ -39,7 +79,7 @@ impl Account {
         from: &PageFrom,
         urgency: Urgency,
         mut held: Option<Slot>,
-    ) -> (Option<Slot>, Share) {
+    ) -> (Option<Slot>, Share, Turn<'_>) {
         loop {
             // A walk whose gate is open goes on with the slot that it has; one that has to wait gives it up.
             let pass = self.gate.pass(urgency);
@@ -48,7 +88,7 @@ impl Account {
                 held = None;
                 pass.await;
             }
-            let turn = match from {
+            let (slot, share) = match from {
                 // A place in the log is no walk: it must be had though sinks stall and hold every walk up.
                 PageFrom::Latest => (None, walks.place().await),
                 PageFrom::Root | PageFrom::Link(_) => {
@@ -59,15 +99,18 @@ impl Account {
                     (Some(slot), walks.share().await)
                 }
             };
-            // Graph may have asked for a pause while this one waited for the rest.
-            if !self.gate.is_shut() {
-                return turn;
+            // Graph may have asked for a pause while this one waited for the rest, or another request may try a refused token: whoever
+            // waits for that holds nothing either.
+            if let Some(turn) = self.try_turn() {
+                return (slot, share, turn);
             }
+            drop((slot, share));
+            self.tried().await;
         }
     }
 
-    /// Passes an answer of Graph's on, shuts the gate for everybody where Graph asked for a pause, and remembers whether the first answer
-    /// refused the token.
+    /// Passes an answer of Graph's on, shuts the gate for everybody where Graph asked for a pause or refused the token, and remembers
+    /// whether the first answer refused it.
     pub(crate) fn heard<T>(&self, answer: Result<T, Failure>) -> Result<T, Failure> {
         let said = match &answer {
             Err(Failure { remedy: Remedy::SignIn, code }) => Some(First::Refused(code.clone())),
@@ -79,18 +122,31 @@ impl Account {
         if said.is_some_and(|said| self.first.set(said).is_ok()) {
             self.heard.notify_one();
         }
-        // What Graph says of one resource (403, 404) is that feed's own affair.
-        if let Err(Failure { remedy: Remedy::Retry { after: Some(after) }, code }) = &answer {
-            self.pause(*after, code);
+        // Each pause is said once, however many of its feeds are told.
+        match &answer {
+            Err(Failure { remedy: Remedy::Retry { after }, code }) => {
+                if let Some(wait) = *after
+                    && self.gate.shut(wait)
+                {
+                    warn!(account = %self.name, reason = code, ?wait, "Graph asks the account to wait; its requests are held back");
+                }
+            }
+            Err(Failure { remedy: Remedy::SignIn, code }) => {
+                self.refused.store(true, Ordering::Release);
+                let wait = self.sign_in;
+                if self.gate.shut(wait) {
+                    warn!(account = %self.name, reason = code, ?wait, "the token is refused: the account pauses, then its source is read again");
+                }
+            }
+            // What Graph says of one resource (403, 404, a cursor) is that feed's own affair: it took the token.
+            Ok(_)
+            | Err(Failure {
+                remedy: Remedy::RetrySlowly { .. } | Remedy::RetryThenResync { .. } | Remedy::Resync { .. }, ..
+            }) => {
+                self.refused.store(false, Ordering::Release);
+            }
         }
         answer
-    }
-
-    fn pause(&self, wait: Duration, reason: &str) {
-        // Once a pause, however many of its feeds are told.
-        if self.gate.shut(wait) {
-            warn!(account = %self.name, reason, ?wait, "Graph asks the account to wait; its requests are held back");
-        }
     }
 
     /// Why the first thing that Graph said was that the token is refused, if it was.

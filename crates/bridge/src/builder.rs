@@ -119,10 +119,14 @@ impl PipelineBuilder {
         if self.sinks.is_empty() {
             return Err(BuildError::NoSink);
         }
+        let timing = match self.timing {
+            Some(timing) => timing,
+            None => default_timing()?,
+        };
         let heard = Arc::new(Notify::new());
         let mut accounts = HashMap::new();
         for (name, graph, gate) in self.accounts {
-            let account = Arc::new(Account::new(name.clone(), graph, gate, Arc::clone(&heard)));
+            let account = Arc::new(Account::new(name.clone(), graph, gate, Arc::clone(&heard), timing.renewal_spacing));
             if accounts.insert(name.clone(), account).is_some() {
                 return Err(BuildError::AccountTwice(name));
             }
@@ -153,10 +157,6 @@ impl PipelineBuilder {
         if let Some(name) = self.letter_boxes.into_keys().next() {
             return Err(BuildError::NoSuchSink(name));
         }
-        let timing = match self.timing {
-            Some(timing) => timing,
-            None => default_timing()?,
-        };
         Ok(Pipeline {
             shared: Arc::new(Shared {
                 transport: self.transport,

@@ -286,7 +286,7 @@ impl Driver {
         let (account, held_back) = (Arc::clone(&self.account), self.held_back.clone());
         self.jobs.push(
             async move {
-                held_back.during(account.gate.pass(urgency)).await;
+                let _turn = held_back.during(account.turn(urgency)).await;
                 let result = account.heard(account.graph.endpoint(&resource).await);
                 Done::Input(Input::Endpoint { attempt, result })
             }
@@ -301,7 +301,7 @@ impl Driver {
         self.unpublished = None;
         self.jobs.push(
             async move {
-                let (slot, mut share) = held_back.during(account.page_turn(&shared.walks, &from, urgency, slot)).await;
+                let (slot, mut share, _turn) = held_back.during(account.page_turn(&shared.walks, &from, urgency, slot)).await;
                 let result = account.heard(account.graph.page(&drive, &from, &mut share).await);
                 Done::Page { attempt, result, slot, share }
             }

@@ -64,8 +64,10 @@ async fn attempt(subscription: &SubscriptionSettings, account: &Account, store: 
         return Ok(drive.clone());
     }
     // Without it there is no endpoint, and no signal is heard.
-    account.gate.pass(Urgency::Endpoint).await;
-    let drive = match (account.heard(account.graph.drive(resource).await), kept) {
+    let turn = account.turn(Urgency::Endpoint).await;
+    let answer = account.heard(account.graph.drive(resource).await);
+    drop(turn);
+    let drive = match (answer, kept) {
         (Ok(drive), Some(kept)) if drive.id == kept.id => return Ok(kept),
         (Ok(drive), None) => drive,
         (Ok(drive), Some(kept)) => {

@@ -1,6 +1,10 @@
 //! What the feeds of an account, and of a process, share.
 
-use drivetap_graph::Call;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use async_trait::async_trait;
+use drivetap_core::{Drive, Endpoint, Page, PageFrom};
+use drivetap_graph::{Call, Graph, Share};
 
 use super::*;
 
@@ -60,6 +64,78 @@ async fn what_graph_asks_of_one_feed_holds_all_feeds_of_the_account_and_no_other
     world.stop().await;
 }
 
+/// Graph that refuses the token for as long as it is told to, and says so after a while.
+#[derive(Clone, Default)]
+struct Revocable {
+    graph: MemoryGraph,
+    revoked: Arc<AtomicBool>,
+}
+
+impl Revocable {
+    async fn token(&self) -> Result<(), Failure> {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        match self.revoked.load(Ordering::Relaxed) {
+            true => Err(Failure { remedy: Remedy::SignIn, code: "InvalidAuthenticationToken".to_owned() }),
+            false => Ok(()),
+        }
+    }
+}
+
+#[async_trait]
+impl Graph for Revocable {
+    async fn endpoint(&self, resource: &Resource) -> Result<Endpoint, Failure> {
+        let answer = self.graph.endpoint(resource).await;
+        self.token().await.and(answer)
+    }
+
+    async fn drive(&self, resource: &Resource) -> Result<Drive, Failure> {
+        let answer = self.graph.drive(resource).await;
+        self.token().await.and(answer)
+    }
+
+    async fn page(&self, drive: &DriveId, from: &PageFrom, share: &mut Share) -> Result<Page, Failure> {
+        let answer = self.graph.page(drive, from, share).await;
+        self.token().await.and(answer)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refused_token_pauses_the_account_and_is_tried_once_a_minute_however_many_its_drives_are() {
+    let revocable = Revocable::default();
+    let mounted = drives(&revocable.graph, 20);
+    let account: AccountName = "many".parse().unwrap();
+    let own = MemoryGraph::new();
+    let drive = own.mount(&Resource::Me, "b!x", DriveType::Business);
+    let mut world = World::start(own, drive, Arc::default(), |mut builder| {
+        builder = builder.account(account.clone(), Arc::new(revocable.clone()));
+        builder = builder.subscription(AccountName::default(), watch("me"));
+        for (resource, _) in &mounted {
+            builder = builder.subscription(account.clone(), watch(&resource.to_string()));
+        }
+        builder
+    });
+    let mut peers = Vec::new();
+    for _ in 0..21 {
+        peers.push(world.connect().await);
+    }
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    revocable.revoked.store(true, Ordering::Relaxed);
+    for (n, (_, drive)) in mounted.iter().enumerate() {
+        revocable.graph.upsert(drive, &format!("item-{n}"), json!({"name": "x"}));
+    }
+    let _ = revocable.graph.take_calls();
+    for peer in &peers {
+        peer.notify(&tap());
+    }
+    tokio::time::sleep(Duration::from_secs(605)).await;
+    let asked = revocable.graph.take_calls().len();
+    assert!((10..=30).contains(&asked), "those that were on their way, and one a minute: {asked}");
+    revocable.revoked.store(false, Ordering::Relaxed);
+    tokio::time::sleep(Duration::from_secs(65)).await;
+    assert_eq!(world.changes().len(), 20, "all of them go on when one was let in");
+    world.stop().await;
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_look_up_waits_for_the_gate_too() {
     let graph = MemoryGraph::new();
@@ -104,7 +180,7 @@ async fn sixteen_walks_at_once_in_the_process() {
     for _ in 0..100 {
         tokio::time::sleep(Duration::from_millis(100)).await;
         most = most.max(world.handle.status().walks);
-        let roots = |call: &Call| matches!(call, Call::Page(_, drivetap_core::PageFrom::Root));
+        let roots = |call: &Call| matches!(call, Call::Page(_, PageFrom::Root));
         begun.push(graph.calls().iter().filter(|call| roots(call)).count());
     }
     assert_eq!(most, 16);
