@@ -20,7 +20,7 @@ use crate::store::{MemoryStore, Store};
 /// Collects the parts of a [`Pipeline`].
 pub struct PipelineBuilder {
     base_url: String,
-    transport: Arc<dyn Transport>,
+    pub(crate) transport: Arc<dyn Transport>,
     accounts: Vec<(AccountName, Arc<dyn Graph>, Gate)>,
     subscriptions: Vec<(AccountName, SubscriptionSettings)>,
     sinks: Vec<(SinkSettings, Box<dyn Sink>)>,

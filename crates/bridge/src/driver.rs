@@ -79,19 +79,28 @@ enum Done {
         share: Share,
     },
     Offered(BatchId),
-    /// As it was asked to; with what it still handed out.
-    Closed {
+    /// It is to be closed, and this is what had arrived.
+    Last {
         attempt: Attempt,
+        session: Box<dyn Session>,
         notifications: Vec<Notification>,
         merged: u64,
+    },
+    /// As it was asked to.
+    Closed {
+        attempt: Attempt,
     },
 }
 
 impl Driver {
     /// How many notifications are taken from a session at a time.
     const RECEIVE: NonZeroUsize = NonZeroUsize::MIN.saturating_add(255);
-    /// How many are taken from a session that is being closed: more than a transport keeps waiting.
+    /// How many are taken from a session that is being closed, at least where that many come: more than a transport keeps waiting.
     const LAST: NonZeroUsize = NonZeroUsize::MIN.saturating_add(4_095);
+    /// When nothing has come for that long, nothing waits: a transport hands over in batches, with a moment between them.
+    const QUIET: Duration = Duration::from_millis(50);
+    /// How long all of it may take, however the server goes on talking.
+    const LAST_WORDS: Duration = Duration::from_millis(500);
     /// How long a session may take to say goodbye.
     const GOODBYE: Duration = Duration::from_secs(2);
 
@@ -157,7 +166,9 @@ impl Driver {
         let goodbyes = async {
             while !self.sessions.is_empty() {
                 match self.jobs.next().await {
-                    Some(done @ (Done::Closed { .. } | Done::Ended { .. } | Done::Received { .. })) => self.take(done),
+                    Some(done @ (Done::Last { .. } | Done::Closed { .. } | Done::Ended { .. } | Done::Received { .. })) => {
+                        self.take(done);
+                    }
                     Some(_) => {}
                     None => break,
                 }
@@ -262,9 +273,19 @@ impl Driver {
                 self.offering = false;
                 self.handle(Input::Queued { batch });
             }
-            Done::Closed { attempt, notifications, merged } => {
-                self.sessions.remove(&attempt);
+            Done::Last { attempt, session, notifications, merged } => {
+                // Before the goodbye, which takes its time: the feed remembers one session that it let go.
                 self.heard(attempt, notifications, merged);
+                self.jobs.push(
+                    async move {
+                        session.close(Self::GOODBYE).await;
+                        Done::Closed { attempt }
+                    }
+                    .boxed(),
+                );
+            }
+            Done::Closed { attempt } => {
+                self.sessions.remove(&attempt);
             }
         }
     }
@@ -318,7 +339,7 @@ impl Driver {
                 let limits = Limits { renewal, ..shared.limits.clone() };
                 tokio::select! {
                     result = shared.transport.open(&url, &limits) => Done::Opened { attempt, result },
-                    () = token.cancelled() => Done::Closed { attempt, notifications: Vec::new(), merged: 0 },
+                    () = token.cancelled() => Done::Closed { attempt },
                 }
             }
             .boxed(),
@@ -338,7 +359,15 @@ impl Driver {
                     biased;
                     () = token.cancelled() => {
                         // What has arrived is handed out; then it is closed, whatever still comes.
-                        let _ = session.recv(&mut notifications, Self::LAST).now_or_never();
+                        let rest = async {
+                            while notifications.len() < Self::LAST.get() {
+                                let more = session.recv(&mut notifications, Self::RECEIVE);
+                                if !matches!(tokio::time::timeout(Self::QUIET, more).await, Ok(Ok(()))) {
+                                    break;
+                                }
+                            }
+                        };
+                        let _ = tokio::time::timeout(Self::LAST_WORDS, rest).await;
                         None
                     }
                     received = session.recv(&mut notifications, Self::RECEIVE) => Some(received),
@@ -359,8 +388,7 @@ impl Driver {
                     Some(Err(ended)) => Done::Ended { attempt, ended, silence: session.silence() },
                     None => {
                         let merged = session.take_merged();
-                        session.close(Self::GOODBYE).await;
-                        Done::Closed { attempt, notifications, merged }
+                        Done::Last { attempt, session, notifications, merged }
                     }
                 }
             }

@@ -89,6 +89,7 @@ pub async fn check<H: Harness>(make: impl AsyncFn() -> H) {
         ends_on_what_is_no_notification,
         ends_on_a_frame_above_the_limit,
         heartbeats_go_on_and_every_notification_counts_while_nobody_reads,
+        hands_out_all_that_waits_before_it_is_closed,
         dropping_a_session_closes_it,
         closing_a_session_keeps_its_deadline,
         dropping_an_attempt_closes_it,
@@ -226,6 +227,23 @@ async fn heartbeats_go_on_and_every_notification_counts_while_nobody_reads(harne
     let received = u64::try_from(numbers.len()).expect("a count");
     assert_eq!(received + session.take_merged(), SENT);
     assert_eq!(session.take_merged(), 0, "counted once");
+}
+
+async fn hands_out_all_that_waits_before_it_is_closed(harness: &mut impl Harness) {
+    let (mut session, mut peer) = open(harness, &Limits::default()).await;
+    const SENT: u64 = 1_000;
+    for n in 0..SENT {
+        peer.notify(&numbered(n)).await;
+    }
+    peer.ping().await;
+    // Whoever closes a session asks until it is quiet.
+    let mut out = Vec::new();
+    while let Ok(received) = timeout(Duration::from_millis(250), session.recv(&mut out, NonZeroUsize::MAX)).await {
+        received.expect("the session stands");
+    }
+    assert_eq!(u64::try_from(out.len()).expect("a count") + session.take_merged(), SENT);
+    session.close(Duration::from_secs(1)).await;
+    peer.closed().await;
 }
 
 async fn dropping_a_session_closes_it(harness: &mut impl Harness) {

@@ -47,7 +47,8 @@ pub trait Session: Send {
         Duration::ZERO
     }
 
-    /// Leaves the namespace and closes the socket; after `within` it is closed without goodbye. What still waits is dropped.
+    /// Leaves the namespace and closes the socket; after `within` it is closed without goodbye. What still waits is dropped: who
+    /// wants it calls [`recv`](Self::recv) until it is quiet. A session may hand over in batches, with a moment between them.
     async fn close(self: Box<Self>, within: Duration);
 }
 

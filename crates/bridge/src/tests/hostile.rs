@@ -1,9 +1,11 @@
 //! Shutdown, renewal and failure at the worst moment; each was found by trying to break it.
 
+use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use drivetap_core::feed::Record;
-use drivetap_core::{Drive, FeedId};
+use drivetap_core::{Drive, FeedId, Notification, NotificationUrl};
+use drivetap_transport::{Ended, Limits, OpenError, Session, Transport};
 
 use super::*;
 use crate::store::{Epoch, StoreError};
@@ -113,6 +115,69 @@ async fn signals_in_hand_at_shutdown_are_counted() {
     for sink in &report.sinks {
         let c = sink.counts;
         assert_eq!(c.delivered + c.merged + c.abandoned, 10, "{sink}");
+    }
+}
+
+/// A transport whose sessions hand out as ours does: some at a time, and the next ones after a moment.
+struct InBatches(Arc<dyn Transport>);
+
+struct Batches {
+    session: Box<dyn Session>,
+    begun: bool,
+}
+
+#[async_trait::async_trait]
+impl Transport for InBatches {
+    async fn open(&self, url: &NotificationUrl, limits: &Limits) -> Result<Box<dyn Session>, OpenError> {
+        let session = self.0.open(url, limits).await?;
+        Ok(Box::new(Batches { session, begun: false }))
+    }
+}
+
+#[async_trait::async_trait]
+impl Session for Batches {
+    async fn recv(&mut self, out: &mut Vec<Notification>, max: NonZeroUsize) -> Result<(), Ended> {
+        if std::mem::replace(&mut self.begun, true) {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        self.session.recv(out, max.min(NonZeroUsize::MIN.saturating_add(63))).await
+    }
+
+    fn take_merged(&mut self) -> u64 {
+        self.session.take_merged()
+    }
+
+    fn ping_interval(&self) -> Duration {
+        self.session.ping_interval()
+    }
+
+    async fn close(self: Box<Self>, within: Duration) {
+        self.session.close(within).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn signals_that_a_session_hands_out_in_batches_are_counted_when_it_is_closed() {
+    let graph = MemoryGraph::new();
+    let drive = graph.mount(&Resource::Me, "b!x", DriveType::Business);
+    let (sink, place) = MemorySink::new();
+    let mut settings = SinkSettings::new("small", Role::Durable);
+    settings.signals = 1;
+    let mut world = World::start(graph, drive, Arc::default(), |mut builder| {
+        builder.transport = Arc::new(InBatches(builder.transport));
+        builder.subscription(AccountName::default(), watch("me")).sink(settings, Box::new(sink))
+    });
+    let peer = world.connect().await;
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    place.cut();
+    for _ in 0..1_000 {
+        peer.notify(&tap());
+    }
+    tokio::time::sleep(Duration::from_millis(10)).await;
+    let report = world.stop().await;
+    for sink in &report.sinks {
+        let c = sink.counts;
+        assert_eq!(c.delivered + c.merged + c.abandoned, 1_000, "{sink}");
     }
 }
 
