@@ -15,6 +15,7 @@ use crate::driver::Driver;
 use crate::lookup::{self, Found};
 use crate::pipeline::{RunError, View};
 use crate::shared::Shared;
+use crate::status::Unresolved;
 
 /// The feeds of a running pipeline.
 pub(crate) struct Feeds {
@@ -89,20 +90,13 @@ impl Feeds {
                 }
                 Some((number, found)) = found.recv() => {
                     silent.remove(&number);
-                    let resource = self.subscriptions.get(number).map(|(_, s)| s.resource.to_string()).unwrap_or_default();
+                    self.tell_unresolved(number, &found);
                     match found {
-                        Found::NotYet(problem) => self.view.with(|status| {
-                            status.unresolved.retain(|(r, _)| *r != resource);
-                            status.unresolved.push((resource, problem));
-                        }),
-                        Found::Feed(feed) => {
-                            self.view.with(|status| status.unresolved.retain(|(r, _)| *r != resource));
-                            if gathering {
-                                known.entry(feed).or_default().insert(number);
-                            } else {
-                                self.join(feed, number);
-                            }
+                        Found::NotYet(_) => {}
+                        Found::Feed(feed) if gathering => {
+                            known.entry(feed).or_default().insert(number);
                         }
+                        Found::Feed(feed) => self.join(feed, number),
                     }
                 }
                 Some(ended) = self.tasks.join_next() => match ended {
@@ -121,6 +115,19 @@ impl Feeds {
                 Some(Err(fault)) = dispatchers.join_next() => return Err(RunError::broken(&fault)),
             }
         }
+    }
+
+    fn tell_unresolved(&self, number: usize, found: &Found) {
+        let Some((account, SubscriptionSettings { resource, .. })) = self.subscriptions.get(number) else {
+            return;
+        };
+        self.view.with(|status| {
+            status.unresolved.retain(|known| (&known.account, &known.resource) != (account, resource));
+            if let Found::NotYet(reason) = found {
+                let (account, resource, reason) = (account.clone(), resource.clone(), reason.clone());
+                status.unresolved.push(Unresolved { account, resource, reason });
+            }
+        });
     }
 
     /// A subscription whose drive became known later.

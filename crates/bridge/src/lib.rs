@@ -33,7 +33,7 @@ pub use builder::{BuildError, PipelineBuilder};
 pub use pipeline::{Handle, Pipeline, RunError};
 pub use report::{Counts, Report, SinkReport};
 pub use settings::{DeadLetters, Role, SinkSettings};
-pub use status::{AccountStatus, FeedStatus, PipelineStatus, SinkState, SinkStatus};
+pub use status::{AccountStatus, FeedStatus, PipelineStatus, SinkState, SinkStatus, Unresolved};
 pub use store::{Epoch, MemoryStore, Store, StoreError};
 #[cfg(feature = "redb")]
 pub use store::{OpenStoreError, RedbStore};

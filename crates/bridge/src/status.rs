@@ -1,5 +1,5 @@
 use drivetap_core::feed::Status;
-use drivetap_core::{AccountName, FeedId};
+use drivetap_core::{AccountName, FeedId, Resource};
 use drivetap_graph::GateStatus;
 
 use crate::report::Counts;
@@ -17,8 +17,8 @@ pub struct PipelineStatus {
     pub page_bytes: usize,
     /// The feeds that run.
     pub feeds: Vec<FeedStatus>,
-    /// Subscriptions whose drive is not known yet, with the reason.
-    pub unresolved: Vec<(String, String)>,
+    /// Subscriptions whose drive is not known yet.
+    pub unresolved: Vec<Unresolved>,
     /// The sinks, in the order in which they were added.
     pub sinks: Vec<SinkStatus>,
 }
@@ -37,6 +37,17 @@ impl PipelineStatus {
     pub fn unsaved(&self) -> Option<&str> {
         self.feeds.iter().find_map(|feed| feed.status.unsaved.as_deref())
     }
+}
+
+/// A subscription whose drive is not known yet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unresolved {
+    /// Whose.
+    pub account: AccountName,
+    /// Of what. Another account may watch a resource of this name.
+    pub resource: Resource,
+    /// Why it is not known.
+    pub reason: String,
 }
 
 /// An account and its way to Graph.

@@ -236,6 +236,31 @@ async fn a_drive_that_becomes_known_late_joins_the_feed_that_runs() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_is_not_known_yet_is_told_for_each_account_and_not_by_its_name_alone() {
+    let missing = || Failure { remedy: Remedy::RetrySlowly { after: None }, code: "itemNotFound".to_owned() };
+    let (one, two) = (MemoryGraph::new(), MemoryGraph::new());
+    let drive = one.mount(&Resource::Me, "b!x", DriveType::Business);
+    two.mount(&Resource::Me, "b!y", DriveType::Business);
+    one.fail_drive(missing());
+    two.fail_drive(missing());
+    two.fail_drive(missing());
+    let other: AccountName = "other".parse().unwrap();
+    let mut world = World::start(one, drive, Arc::default(), |builder| {
+        builder
+            .subscription(AccountName::default(), watch("me"))
+            .account(other.clone(), Arc::new(two))
+            .subscription(other.clone(), watch("me"))
+    });
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    assert_eq!(world.handle.status().unresolved.len(), 2);
+    // Slow retries come a minute or more apart: one account's second look-up finds its drive, the other's fails again.
+    let _peer = world.connect().await;
+    let unresolved: Vec<_> = world.handle.status().unresolved.into_iter().map(|it| (it.account, it.resource)).collect();
+    assert_eq!(unresolved, [(other, Resource::Me)]);
+    world.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn sign_in_refused_for_every_account_ends_it_and_for_one_does_not() {
     let refused = || Failure { remedy: Remedy::SignIn, code: "InvalidAuthenticationToken".to_owned() };
     let graph = MemoryGraph::new();
