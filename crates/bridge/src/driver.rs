@@ -43,6 +43,8 @@ pub(crate) struct Driver {
     status: watch::Sender<FeedStatus>,
     /// In the sinks' lines, for the signals that were heard and are published next.
     rooms: Vec<SignalRoom>,
+    /// How many notifications were heard and are not published yet: what is left of them when all is done is published to nobody.
+    unpublished_signals: u64,
     released: bool,
 }
 
@@ -128,6 +130,7 @@ impl Driver {
             held_back: HeldBack::default(),
             status,
             rooms: Vec::new(),
+            unpublished_signals: 0,
             released: false,
         })
     }
@@ -216,6 +219,11 @@ impl Driver {
             }
         }
         self.rooms.clear();
+        // Of a subscription without signals in `emit`; or the session was no longer the feed's.
+        if self.unpublished_signals > 0 {
+            metrics::counter!("drivetap_notifications_unpublished_total")
+                .increment(std::mem::take(&mut self.unpublished_signals));
+        }
         self.offer_next();
         // Whatever the walk waits for now, it is not Graph: another one may begin. A fetch has taken the slot along.
         self.slot = None;
@@ -295,6 +303,7 @@ impl Driver {
         if count > 0 {
             debug!(feed = %self.id, session = session.0, count, "notifications arrived");
             metrics::counter!("drivetap_notifications_received_total").increment(count);
+            self.unpublished_signals = self.unpublished_signals.saturating_add(count);
             self.handle(Input::Signals { session, notifications, merged });
         }
     }
@@ -396,7 +405,9 @@ impl Driver {
         );
     }
 
-    fn publish_signals(&self, events: &[Arc<Event>], merged: u64) {
+    fn publish_signals(&mut self, events: &[Arc<Event>], merged: u64) {
+        let published = u64::try_from(events.len()).unwrap_or(u64::MAX).saturating_add(merged);
+        self.unpublished_signals = self.unpublished_signals.saturating_sub(published);
         for (n, event) in events.iter().enumerate() {
             let notifications = if n + 1 == events.len() { 1 + merged } else { 1 };
             for inlet in &self.shared.inlets {

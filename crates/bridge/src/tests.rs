@@ -1,6 +1,7 @@
 //! The pipeline on in-memory twins and paused time.
 
 mod broken;
+mod counts;
 mod gate;
 mod hostile;
 

@@ -36,12 +36,19 @@ fn describe() {
     describe_counter!("drivetap_events_total", "Events by sink and outcome: delivered, dead_lettered, abandoned, merged");
     describe_counter!("drivetap_notifications_received_total", "Notifications that came in over socket.io");
     describe_counter!("drivetap_delta_entries_left_out_total", "Entries of delta without a usable id: no event can name them");
+    describe_counter!(
+        "drivetap_notifications_unpublished_total",
+        "Of those received: of subscriptions without signals in emit; they made a walk due and are no event"
+    );
     describe_counter!("drivetap_redis_receivers_total", "How many subscribers the messages on a channel reached");
     describe_counter!("drivetap_feed_sequence", "The number of a feed's next change, as far as acknowledged");
     describe_counter!("drivetap_feed_resyncs_total", "How many times a drive was enumerated afresh");
     describe_gauge!("drivetap_ready", "1: not draining, the state is saved, and a session is open");
     describe_gauge!("drivetap_gate_waiting_requests", "Requests of an account that wait for their turn");
-    describe_gauge!("drivetap_gate_shut_seconds", "For how much longer Graph asked the account to wait; 0: it did not");
+    describe_gauge!(
+        "drivetap_gate_shut_seconds",
+        "For how much longer an account's requests are held: Graph asked for it, or refused its token"
+    );
     describe_gauge!("drivetap_walks", "Walks under way, of 16 at once");
     describe_gauge!("drivetap_page_bytes", "Bytes of pages from Graph on their way to the sinks, of 48 MiB");
     describe_gauge!("drivetap_feed_held_back_requests", "Requests of a feed that wait for their turn");
