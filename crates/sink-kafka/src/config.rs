@@ -301,16 +301,17 @@ const CA_KEYS: &[&str] = &["ssl.ca.location", "ssl.ca.pem", "ssl.ca.certificate.
 
 const ORDER: &str = "a record given up inside librdkafka would be overtaken by the ones behind it";
 
+// Why, or what to write in `[sink.NAME]` instead: never a key that is not there.
 const RESERVED: &[(&str, &str)] = &[
     ("bootstrap.servers", "write bootstrap_servers"),
     ("metadata.broker.list", "write bootstrap_servers"),
-    ("message.timeout.ms", "write delivery_timeout"),
-    ("delivery.timeout.ms", "write delivery_timeout"),
+    ("message.timeout.ms", ORDER),
+    ("delivery.timeout.ms", ORDER),
     ("retries", ORDER),
     ("message.send.max.retries", ORDER),
     ("enable.gapless.guarantee", "it goes with enable.idempotence"),
-    ("queue.buffering.max.messages", "write in_flight_messages"),
-    ("queue.buffering.max.kbytes", "write in_flight_bytes"),
+    ("queue.buffering.max.messages", "drivetap sets it, and never hands more over (in Rust: KafkaConfig::in_flight_messages)"),
+    ("queue.buffering.max.kbytes", "drivetap sets it, and never hands more over (in Rust: KafkaConfig::in_flight_bytes)"),
     ("delivery.report.only.error", "without reports nothing would ever count as delivered"),
     ("transactional.id", "drivetap makes no transactions"),
 ];
@@ -356,7 +357,7 @@ mod tests {
             (with("compression.type", "rar"), "librdkafka key `compression.type`: "),
             (with("linger.ms", "soon"), "librdkafka key `linger.ms`: "),
             (with("bootstrap.servers", "h:1"), "write bootstrap_servers"),
-            (with("message.timeout.ms", "1"), "write delivery_timeout"),
+            (with("message.timeout.ms", "1"), "would be overtaken by the ones behind it"),
             (with("delivery.report.only.error", "true"), "nothing would ever count as delivered"),
         ];
         for (config, words) in cases {
