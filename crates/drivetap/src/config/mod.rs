@@ -140,13 +140,15 @@ pub enum Purpose {
     Service,
     /// `validate`: the same, and nothing is run.
     Validation,
-    /// `listen -c`: it says how to reach Graph; what to watch and where events go are arguments.
+    /// `listen -c`: it says how to reach Graph; what to watch and where events go are arguments. Nothing is run.
     Connection,
+    /// `check -c` with a resource or an account: what to watch is an argument, and the sinks are connected to. A secret's command is run.
+    Probe,
 }
 
 impl Config {
     /// Reads a file. Touches no network; a `ca_file` is read, a token is not asked for. A sink's secret is read, from a command only for
-    /// [`Purpose::Service`].
+    /// [`Purpose::Service`] and [`Purpose::Probe`].
     ///
     /// # Errors
     /// Everything that is wrong with it.

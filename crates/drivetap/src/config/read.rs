@@ -40,7 +40,8 @@ pub(super) fn config(text: &str, dir: &Path, env: &Env, purpose: Purpose) -> Res
     if !errors.is_empty() {
         return Err(problems);
     }
-    let cx = Context { problems: &problems, dir, text, env, runs_commands: purpose == Purpose::Service };
+    let runs_commands = matches!(purpose, Purpose::Service | Purpose::Probe);
+    let cx = Context { problems: &problems, dir, text, env, runs_commands };
     let root = Section::new("the file", document.get_ref(), 0..0, cx);
     let read = whole(root, env, purpose, &problems);
     match read {
@@ -92,7 +93,7 @@ fn whole(root: Section<'_>, env: &Env, purpose: Purpose, problems: &Problems) ->
     });
     let log = root.section("log", "[log]").map(log).unwrap_or_default();
 
-    if purpose != Purpose::Connection {
+    if matches!(purpose, Purpose::Service | Purpose::Validation) {
         if root.list_of_sections("subscription").is_empty() {
             problems.whole("there is no subscription, so nothing would be watched: add [[subscription]] with resource = \"me\"");
         }

@@ -11,11 +11,17 @@ use crate::env::Env;
 use crate::exit::Failure;
 use crate::login;
 
-/// The configuration that the flags say, without subscriptions and sinks, and with the one account that is used.
+/// The configuration that the flags say, with the one account that is used. What it says of sinks is not for use: a secret's command was
+/// not run.
 pub(super) fn connect(connection: Connection, env: &Env) -> Result<Config, Failure> {
+    connect_for(Purpose::Connection, connection, env)
+}
+
+/// The same, with a file read for this.
+pub(super) fn connect_for(purpose: Purpose, connection: Connection, env: &Env) -> Result<Config, Failure> {
     let Connection { config, base_url, cloud, token_env, token_file, account } = connection;
     if let Some(path) = config {
-        let mut config = Config::load(&path, env, Purpose::Connection)?;
+        let mut config = Config::load(&path, env, purpose)?;
         config.accounts = vec![choose(config.accounts, account)?];
         (config.state, config.admin) = (None, None);
         return Ok(config);

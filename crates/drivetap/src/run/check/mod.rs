@@ -11,7 +11,7 @@ use drivetap_bridge::graph::{AccessToken, Graph as _, GraphClient, Look, Share};
 use jiff::{SignedDuration, Timestamp};
 
 use self::report::{Problem, Report};
-use super::connect::connect;
+use super::connect::connect_for;
 use super::listen::sink_of;
 use super::sign_in;
 use crate::config::{Account, Config, Purpose, Subscription};
@@ -34,7 +34,9 @@ impl Checking {
         let mut config = match &connection.config {
             Some(path) if resources.is_empty() && connection.account.is_none() => Config::load(path, env, Purpose::Service)?,
             _ => {
-                let mut config = connect(connection, env)?;
+                // The configuration's sinks are signed in to, unless another one is asked for.
+                let purpose = if sink.is_some() { Purpose::Connection } else { Purpose::Probe };
+                let mut config = connect_for(purpose, connection, env)?;
                 let account = config.accounts.first().map(|account| account.name.clone()).unwrap_or_default();
                 config.subscriptions.retain(|subscription| resources.is_empty() && subscription.account == account);
                 let resources =
@@ -286,6 +288,36 @@ mod tests {
         check("2026-05-28T20:00:35Z", true);
         check("2026-05-28T20:00:36Z", false);
         check("", true);
+    }
+
+    #[cfg(all(unix, feature = "redis"))]
+    #[test]
+    fn a_sink_is_signed_in_to_with_its_password_whatever_is_checked_beside_it() {
+        use crate::cli::Connection;
+        use crate::config::SinkKind;
+
+        let dir = tempfile::tempdir().expect("a folder");
+        let file = dir.path().join("d.toml");
+        let text = "[account.default]\ntoken = { env = \"T\" }\n[[subscription]]\nresource = \"me\"\n[sink.r]\ntype = \"redis\"\n\
+            url = \"redis://h:1?channel=c\"\npassword = { command = [\"printf\", \"hunter2\"] }\n";
+        std::fs::write(&file, text).expect("written");
+        let streams = Streams { stdout_is_terminal: false, coloured: false, stderr_moves: false };
+        for (resources, account) in [(vec![], None), (vec![Resource::Me], None), (vec![], Some("default".parse().unwrap()))] {
+            let connection = Connection {
+                config: Some(file.clone()),
+                base_url: None,
+                cloud: None,
+                token_env: None,
+                token_file: None,
+                account,
+            };
+            let args = Check { resources, sink: None, json: false, connection };
+            let checking = Checking::new(args, &Env::new(|_| None), streams).expect("read");
+            let [crate::config::SinkConfig { kind: SinkKind::Redis(redis), .. }] = &checking.config.sinks[..] else {
+                panic!("{:?}", checking.config.sinks)
+            };
+            assert!(redis.password.is_some(), "{:?}", checking.config.accounts);
+        }
     }
 
     #[test]
