@@ -134,6 +134,9 @@ fn graph(section: Section<'_>) -> Option<GraphSection> {
             section.problem_at(at, error.to_string());
         }
     }
+    if hosts.as_ref().is_some_and(Vec::is_empty) {
+        section.problem("notification_hosts is empty: write [\"*.svc.ms\"], or leave it out");
+    }
     section.finish();
 
     let base_url = base_url.map_or_else(|| cloud.map_or(Cloud::Global, |at| at.value).into(), |at| at.value);
