@@ -281,7 +281,11 @@ impl Failed {
             Remedy::SignIn => "sign in",
             Remedy::Resync { .. } => "resync",
         };
-        tracing::debug!(?what, %error, remedy, client_request_id, request_id, diagnostic, "Graph did not give what was asked");
+        if what != What::Look && !request_id.is_empty() {
+            // Whoever asks Microsoft's support is asked for these. The failure itself is what decides, and goes without them.
+            tracing::info!(?what, %error, request_id, client_request_id, "Graph did not give what was asked");
+        }
+        tracing::debug!(?what, %error, remedy, client_request_id, request_id, diagnostic, "why Graph did not give it");
         failure
     }
 }
