@@ -239,9 +239,13 @@ pub enum IdFault {
     NotUtf8,
 }
 
-// An error is for a person: it shows enough to find the fault, whatever was pasted.
+// An error is for a person: it shows enough to find the fault, whatever was pasted. A sink's URL is no resource, and may hold a password.
 fn excerpt(written: &str) -> String {
-    written.chars().take(80).collect()
+    let (shown, hidden) = match written.split_once("://") {
+        Some((scheme, rest)) if rest.contains(['@', '?']) => (scheme, "://…"),
+        _ => (written, ""),
+    };
+    shown.chars().take(80).chain(hidden.chars()).collect()
 }
 
 /// RFC 3986: unreserved characters and sub-delimiters stay as they are, everything else is percent-encoded UTF-8.

@@ -339,7 +339,9 @@ impl Cli {
                     // There may be a password in it.
                     error.insert(ContextKind::InvalidValue, ContextValue::String("…".to_owned()));
                 }
-                let _ = io::stderr().write_all(escape::lines(&error.render().to_string()).as_bytes());
+                let typed = args.iter().map(|arg| arg.to_string_lossy().into_owned());
+                let words = without_passwords(&error.render().to_string(), typed);
+                let _ = io::stderr().write_all(escape::lines(&words).as_bytes());
                 if let Some(variable) = variable {
                     escape::to_stderr(&format!("The value is that of {variable} in the environment."));
                 }
@@ -347,6 +349,14 @@ impl Cli {
             }
         })
     }
+}
+
+/// A URL may stand where none belongs (`--sink` was forgotten), and what is not understood is repeated: without what may be a password.
+fn without_passwords(words: &str, typed: impl Iterator<Item = String>) -> String {
+    typed.fold(words.to_owned(), |words, arg| match arg.split_once("://") {
+        Some((_, rest)) if rest.contains(['@', '?']) => words.replace(rest, "…"),
+        _ => words,
+    })
 }
 
 pub(crate) fn duration(text: &str) -> Result<Duration, String> {

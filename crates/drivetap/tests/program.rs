@@ -62,9 +62,20 @@ fn help_and_version_are_for_standard_output() {
 
 #[test]
 fn a_password_that_was_typed_is_not_printed_again() {
-    let Output { status, stderr, .. } = drivetap(&["listen", "me", "--sink", "redis://me:hunter2@127.0.0.1"]);
-    assert_eq!(status.code(), Some(64));
-    assert!(text(&stderr).contains("--sink") && !text(&stderr).contains("hunter2"), "{}", text(&stderr));
+    for (arguments, says) in [
+        (&["listen", "me", "--sink", "redis://me:hunter2@127.0.0.1"][..], "--sink"),
+        // Where `--sink` was forgotten, or something else is expected.
+        (&["listen", "me", "redis://me:hunter2@127.0.0.1?channel=c"], "RESOURCE"),
+        (&["listen", "redis://127.0.0.1?channel=c&password=hunter2"], "RESOURCE"),
+        (&["listen", "me", "--account", "redis://me:hunter2@127.0.0.1"], "--account"),
+        (&["listen", "me", "--for", "redis://me:hunter2@127.0.0.1"], "--for"),
+        (&["validate", "redis://me:hunter2@127.0.0.1"], "unexpected argument"),
+        (&["redis://me:hunter2@127.0.0.1"], "unrecognized subcommand"),
+    ] {
+        let Output { status, stderr, .. } = drivetap(arguments);
+        assert_eq!(status.code(), Some(64), "{arguments:?}");
+        assert!(text(&stderr).contains(says) && !text(&stderr).contains("hunter2"), "{arguments:?}: {}", text(&stderr));
+    }
 }
 
 /// The reader takes one line and goes: nobody is left to complain to.

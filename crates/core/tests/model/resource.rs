@@ -89,6 +89,16 @@ fn what_is_none_of_the_five_is_refused_whole() {
 }
 
 #[test]
+fn an_error_shows_no_password_of_a_url_that_stands_in_the_wrong_place() {
+    for written in ["redis://me:hunter2@h", "drive:redis://h?channel=c&password=hunter2", "/drives/redis://me:hunter2@h/x"] {
+        let Err(error) = written.parse::<Resource>() else {
+            continue;
+        };
+        assert!(!format!("{error} {error:?}").contains("hunter2"), "{error}");
+    }
+}
+
+#[test]
 fn a_bad_id_is_named_with_its_part_and_its_fault() {
     type Form = fn(&str) -> String;
     let long = "x".repeat(GraphId::MAX + 1);
