@@ -18,6 +18,7 @@ use crate::everyday::{self, Check, Discover, Record, Replay, Trigger};
 use crate::exit::Kind;
 use crate::init::{self, Init};
 use crate::login::{self, Accounts, Login, Logout};
+use crate::run;
 use crate::sink_url::SinkUrl;
 use crate::version;
 
@@ -324,8 +325,9 @@ impl Cli {
         let matches = arguments::command_for(&args).try_get_matches_from(&args);
         matches.and_then(|matches| Self::from_arg_matches(&matches)).map_err(|mut error| match error.kind() {
             ErrorKind::DisplayVersion if args.iter().any(|arg| arg == "--json") => {
-                println!("{}", version::json());
-                None
+                let failure = run::print(&version::json().to_string()).err()?;
+                escape::to_stderr(&failure.message);
+                Some(failure.kind)
             }
             ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
                 let _ = error.print();

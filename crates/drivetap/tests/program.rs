@@ -106,10 +106,12 @@ fn schemas_are_json() {
 
 #[test]
 fn an_answer_that_cannot_be_written_is_a_failure() {
-    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
-    let output = Command::new(env!("CARGO_BIN_EXE_drivetap")).args(["path", "me"]).stdout(full).output().unwrap();
-    assert_eq!(output.status.code(), Some(69));
-    assert!(text(&output.stderr).contains("standard output cannot be written"), "{}", text(&output.stderr));
+    for arguments in [["path", "me"], ["--version", "--json"]] {
+        let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let output = Command::new(env!("CARGO_BIN_EXE_drivetap")).args(arguments).stdout(full).output().unwrap();
+        assert_eq!(output.status.code(), Some(69), "{arguments:?}");
+        assert!(text(&output.stderr).contains("standard output cannot be written"), "{}", text(&output.stderr));
+    }
 }
 
 #[test]

@@ -204,7 +204,7 @@ fn manual(args: Man) -> Result<Work, Failure> {
 }
 
 /// To standard output. A closed pipe is no failure: then nobody wanted it.
-fn print(text: &str) -> Result<(), Failure> {
+pub(crate) fn print(text: &str) -> Result<(), Failure> {
     match writeln!(io::stdout(), "{text}").and_then(|()| io::stdout().flush()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
             Err(Failure::unavailable(format_args!("standard output cannot be written: {error}")))
