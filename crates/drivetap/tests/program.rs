@@ -1,4 +1,4 @@
-//! The built program, as far as it needs no network: what it prints, where, and how it ends.
+//! The built program, as far as it needs no service: what it prints, where, and how it ends.
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests: a failure is a failed test")]
 
@@ -112,6 +112,40 @@ fn an_answer_that_cannot_be_written_is_a_failure() {
         assert_eq!(output.status.code(), Some(69), "{arguments:?}");
         assert!(text(&output.stderr).contains("standard output cannot be written"), "{}", text(&output.stderr));
     }
+}
+
+/// A Graph whose collections are empty page after empty page.
+#[cfg(feature = "reqwest")]
+#[test]
+fn a_collection_of_empty_pages_without_an_end_is_given_up() {
+    use std::io::{Read as _, Write as _};
+    use std::net::TcpListener;
+
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let base_url = format!("http://{}/v1.0", listener.local_addr().unwrap());
+    let body = format!(r#"{{"id":"b!x","driveType":"business","value":[],"@odata.nextLink":"{base_url}/me/drives?more=1"}}"#);
+    std::thread::spawn(move || {
+        for socket in listener.incoming() {
+            let (mut socket, body) = (socket.unwrap(), body.clone());
+            std::thread::spawn(move || {
+                let mut asked = Vec::new();
+                let mut part = [0; 4096];
+                while let Ok(read @ 1..) = socket.read(&mut part) {
+                    asked.extend_from_slice(&part[..read]);
+                    if asked.ends_with(b"\r\n\r\n") {
+                        asked.clear();
+                        let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n";
+                        let _ = write!(socket, "{head}content-length: {}\r\n\r\n{body}", body.len());
+                    }
+                }
+            });
+        }
+    });
+    let mut discover = Command::new(env!("CARGO_BIN_EXE_drivetap"));
+    let discover = discover.args(["discover", "--base-url", &base_url]).env_clear().env("DRIVETAP_TOKEN", "t");
+    let Output { status, stderr, .. } = discover.output().unwrap();
+    assert_eq!(status.code(), Some(69), "{}", text(&stderr));
+    assert!(text(&stderr).contains("drives: Graph gave 1000 empty pages in a row"), "{}", text(&stderr));
 }
 
 #[test]

@@ -130,7 +130,10 @@ impl Search {
 
     /// A collection to its end, or as far as `--limit` goes.
     async fn all(&mut self, path: &str, what: &str, scope: &str) -> Result<Vec<Value>, Failure> {
-        let mut entries: Vec<Value> = Vec::new();
+        /// In a row, of a collection that goes on: as everywhere where Graph's links are followed.
+        const EMPTY_PAGES: u32 = 1_000;
+
+        let (mut entries, mut empty): (Vec<Value>, u32) = (Vec::new(), 0);
         let mut answer = self.client.look(path).await;
         loop {
             let look = match answer {
@@ -152,6 +155,10 @@ impl Search {
             let Some(next) = &look.next else {
                 return Ok(entries);
             };
+            empty = if look.entries().is_empty() { empty + 1 } else { 0 };
+            if empty == EMPTY_PAGES {
+                return Err(Failure::unavailable(format_args!("{what}: Graph gave {EMPTY_PAGES} empty pages in a row")));
+            }
             answer = self.client.look_on(next).await;
         }
     }
