@@ -2,7 +2,7 @@
 
 use std::io::{self, Write as _};
 
-use drivetap_bridge::core::escape::for_text;
+use drivetap_bridge::core::escape::{for_json, for_text};
 
 use crate::progress;
 
@@ -18,12 +18,18 @@ pub(crate) fn lines(text: &str) -> String {
     text.split('\n').map(for_text).collect::<Vec<_>>().join("\n")
 }
 
+/// JSON over several lines with everything escaped but their ends: inside a string there is none.
+pub(crate) fn json_lines(json: &str) -> String {
+    json.split('\n').map(for_json).collect::<Vec<_>>().join("\n")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn line_ends_stay_and_nothing_else_that_drives_a_terminal() {
+        assert_eq!(json_lines("[\n  \"a\u{202e}b\"\n]"), "[\n  \"a\\u202eb\"\n]");
         assert_eq!(lines("one\ntwo\r\u{1b}[2J\n"), "one\ntwo\\u{d}\\u{1b}[2J\n");
     }
 }

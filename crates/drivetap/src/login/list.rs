@@ -5,6 +5,7 @@ use serde::Serialize;
 
 use super::{Accounts, command, store};
 use crate::env::Env;
+use crate::escape;
 use crate::exit::Failure;
 
 /// One login, as `accounts` shows it. What is wrong with it is no reason not to show the others.
@@ -44,7 +45,7 @@ pub(crate) async fn list(args: &Accounts, env: &Env) -> Result<Option<String>, F
         rows.extend(Row::of(account, loaded));
     }
     if args.json {
-        return serde_json::to_string_pretty(&rows).map(Some).map_err(Failure::internal);
+        return serde_json::to_string_pretty(&rows).map(|json| Some(escape::json_lines(&json))).map_err(Failure::internal);
     }
     let width = rows.iter().map(|row| row.account.as_str().len()).max().unwrap_or_default();
     let lines: Vec<_> = rows.iter().map(|row| row.line(width)).collect();

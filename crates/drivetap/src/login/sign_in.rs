@@ -2,6 +2,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use drivetap_bridge::core::AccountName;
+use drivetap_bridge::core::escape::for_text;
 use drivetap_bridge::graph::login::{
     Application, ClientId, Grant, IdentityPlatform, Login as Kept, LoginError, LoginStore as _, LoginUrl, Scope,
 };
@@ -146,7 +147,7 @@ fn owner(drive: &Value) -> Option<String> {
 }
 
 fn told(account: &AccountName, login: &Kept) -> String {
-    let who = login.user.as_deref().map(|user| format!(" as {user}")).unwrap_or_default();
+    let who = login.user.as_deref().map(|user| format!(" as {}", for_text(user))).unwrap_or_default();
     let mut text =
         format!("Signed in{who} ({}). In a configuration: token = {{ login = \"{account}\" }}", login.scopes.join(" "));
     if !login.renews() {

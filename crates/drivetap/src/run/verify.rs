@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use drivetap_bridge::core::escape::for_json;
 use drivetap_bridge::core::feed::Start;
 use drivetap_bridge::core::{Backoff, DriveId, FeedId, PageEnd, PageFrom, Remedy};
 use drivetap_bridge::graph::{Graph, Share};
@@ -196,7 +197,7 @@ fn conclude(
         }
     }
     source.remarks(folds.others).iter().for_each(|remark| say(remark));
-    print(&if json { report.to_json().to_string() } else { report.to_text() })?;
+    print(&if json { for_json(&report.to_json().to_string()).into_owned() } else { report.to_text() })?;
     if report.is_clean() { Ok(()) } else { Err(Failure::difference("the events and the drive differ")) }
 }
 

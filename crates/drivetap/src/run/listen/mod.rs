@@ -3,6 +3,7 @@ mod since;
 use std::sync::Arc;
 use std::time::Duration;
 
+use drivetap_bridge::core::escape::for_text;
 use drivetap_bridge::core::feed::{Emit, Start, SubscriptionSettings};
 use drivetap_bridge::core::{Drive, Resource};
 use drivetap_bridge::sink::NotReady;
@@ -98,7 +99,8 @@ impl Listening {
                 drop(spinner);
                 let names: Vec<_> = watched.iter().map(|watched| format!("{} ({})", watched.resource, watched.words)).collect();
                 let by_itself = lasts.map_or_else(String::new, |lasts| format!(" Ends by itself {lasts:?} after its start."));
-                say(&format!("Ready. Watching {}. Ctrl-C ends.{by_itself}", names.join(", ")));
+                // A name is what somebody gave a drive: it begins no line of its own.
+                say(&format!("Ready. Watching {}. Ctrl-C ends.{by_itself}", for_text(&names.join(", "))));
                 run.await
             }
         };
