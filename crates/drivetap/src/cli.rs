@@ -42,7 +42,8 @@ pub struct Cli {
 const EXAMPLES: &str = "\
 Examples:
   drivetap demo                                   the whole path, without a tenant
-  drivetap listen me                              my drive's events; the token is in DRIVETAP_TOKEN
+  drivetap login --client-id ID                   sign in, once; DRIVETAP_TOKEN does as well
+  drivetap listen me                              my drive's events
   drivetap listen drive:b!abc --sink kafka://localhost:9092/drive-events
   drivetap discover                               what I can see, as resources to paste
   drivetap validate -c drivetap.toml              what is wrong with a configuration

@@ -19,8 +19,8 @@ use crate::signals::Signals;
 use crate::wiring::Parts;
 
 const NEXT: &str = "\
-That was an emulator. With a real account, and an access token for it:
-  export DRIVETAP_TOKEN=…   # a delegated token with Files.Read; Graph Explorer shows one
+That was an emulator. With a real account:
+  drivetap login --client-id …   # once; docs/sign-in.md shows how to get the id
   drivetap listen me
   drivetap listen drive:b!… --sink kafka://localhost:9092/drive-events
 Or with this emulator, in a terminal of its own:
