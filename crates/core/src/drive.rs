@@ -170,9 +170,6 @@ pub struct FeedId {
 }
 
 impl FeedId {
-    /// How many virtual shards feeds are spread over. It never changes: scale-out moves shards, not feeds.
-    pub const SHARDS: u16 = 1024;
-
     /// One string for the two, the same in every process: a store's key and what ids are hashed over.
     ///
     /// An account's name has no `/`, so two feeds never share a key.

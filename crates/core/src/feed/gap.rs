@@ -80,15 +80,7 @@ impl Gaps {
     pub(super) fn publish(&mut self, recovered_by_walk: bool) -> Option<GapData> {
         let told = self.told.as_mut().filter(|told| !told.published)?;
         told.published = true;
-        Some(GapData {
-            from: told.from,
-            to: told.to,
-            reason: told.reason,
-            affects: "signals",
-            recovered_by_walk,
-            from_sequence: None,
-            to_sequence: None,
-        })
+        Some(GapData::signals(told.from, told.to, told.reason, recovered_by_walk))
     }
 
     /// Consumers know of the gap that starts there. True when it was the told one.
