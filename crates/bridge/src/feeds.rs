@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use drivetap_core::feed::{FeedSettings, SubscriptionSettings, Timing};
 use drivetap_core::{AccountName, FeedId};
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
@@ -15,7 +15,7 @@ use crate::driver::Driver;
 use crate::lookup::{self, Found};
 use crate::pipeline::{RunError, View};
 use crate::shared::Shared;
-use crate::status::Unresolved;
+use crate::status::{FeedStatus, Unresolved};
 
 /// The feeds of a running pipeline.
 pub(crate) struct Feeds {
@@ -35,6 +35,8 @@ pub(crate) struct Running {
     serves: BTreeSet<usize>,
     /// The numbers of those that became known since: the feed lets go and starts again with them.
     joining: BTreeSet<usize>,
+    /// Asks it to let go for them, once its sinks are there.
+    join: Arc<Notify>,
 }
 
 impl Feeds {
@@ -135,7 +137,7 @@ impl Feeds {
         match self.running.get_mut(&feed) {
             Some(running) => {
                 running.joining.insert(number);
-                running.release.cancel();
+                running.join.notify_one();
             }
             None => self.start(feed, BTreeSet::from([number])),
         }
@@ -149,7 +151,9 @@ impl Feeds {
         let settings =
             FeedSettings { id: id.clone(), base_url: self.base_url.clone(), subscriptions, timing: self.timing.clone() };
         let release = CancellationToken::new();
-        self.running.insert(id.clone(), Running { release: release.clone(), serves, joining: BTreeSet::new() });
+        let join = Arc::new(Notify::new());
+        let running = Running { release: release.clone(), serves, joining: BTreeSet::new(), join: Arc::clone(&join) };
+        self.running.insert(id.clone(), running);
         let (shared, view) = (Arc::clone(&self.shared), Arc::clone(&self.view));
         self.tasks.spawn(async move {
             let opened = tokio::select! {
@@ -158,8 +162,22 @@ impl Feeds {
             };
             if let Some(driver) = opened {
                 info!(feed = %id, "the feed starts");
-                view.insert(id.clone(), driver.status());
-                driver.run(release).await;
+                let seen = driver.status();
+                let mut status = seen.status.clone();
+                view.insert(id.clone(), seen);
+                let asked = async {
+                    join.notified().await;
+                    moved(&mut status).await;
+                };
+                let run = driver.run(release.clone());
+                tokio::pin!(run);
+                tokio::select! {
+                    () = &mut run => {}
+                    () = asked => {
+                        release.cancel();
+                        run.await;
+                    }
+                }
             }
             id
         });
@@ -181,6 +199,17 @@ pub(crate) async fn join_all<T: 'static>(tasks: &mut JoinSet<T>, outcome: &mut R
             *outcome = Err(RunError::broken(&fault));
         }
     }
+}
+
+/// Waits until nothing that a feed published waits for a sink, or until a sink acknowledges some of it.
+///
+/// A feed that lets go closes its sessions at once and waits for what it has published. While a durable sink is away that is as long as the
+/// outage, and nobody would listen meanwhile.
+async fn moved(status: &mut watch::Receiver<FeedStatus>) {
+    let place = |seen: &FeedStatus| (seen.status.generation, seen.status.sequence, seen.status.cursor_moved_at);
+    let asked = place(&status.borrow());
+    // An error: the feed is gone.
+    let _ = status.wait_for(|seen| seen.status.settled || place(seen) != asked).await;
 }
 
 /// A feed whose record cannot be read yet is held, like one whose record cannot be saved.

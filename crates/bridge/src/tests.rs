@@ -237,6 +237,32 @@ async fn a_drive_that_becomes_known_late_joins_the_feed_that_runs() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_drive_is_listened_to_while_a_join_waits_for_a_durable_sink_that_is_away() {
+    let graph = MemoryGraph::new();
+    let drive = graph.mount(&Resource::Me, "b!x", DriveType::Business);
+    graph.mount(&"drive:b!x".parse().unwrap(), "b!x", DriveType::Business);
+    graph.fail_drive(Failure { remedy: Remedy::RetrySlowly { after: None }, code: "itemNotFound".to_owned() });
+    let account = AccountName::default;
+    let mut world = World::start(graph, drive, Arc::default(), |builder| {
+        builder.subscription(account(), watch("me")).subscription(account(), watch("drive:b!x"))
+    });
+    let first = world.connect().await;
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    world.place.cut();
+    world.change("a");
+    first.notify(&tap());
+    tokio::time::sleep(Duration::from_secs(1800)).await;
+    assert!(world.handle.status().unresolved.is_empty(), "the other one is known by now");
+    assert!(world.handle.status().is_ready(), "and the drive has its session all the same");
+    world.place.mend();
+    let _one = world.connect().await;
+    let _two = world.connect().await;
+    assert_eq!(world.handle.status().feeds[0].status.lanes.len(), 2);
+    world.changed(1).await;
+    world.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_is_not_known_yet_is_told_for_each_account_and_not_by_its_name_alone() {
     let missing = || Failure { remedy: Remedy::RetrySlowly { after: None }, code: "itemNotFound".to_owned() };
     let (one, two) = (MemoryGraph::new(), MemoryGraph::new());

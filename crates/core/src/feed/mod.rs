@@ -213,6 +213,7 @@ impl Feed {
             sequence: place.sequence,
             cursor_moved_at: place.moved_at,
             last_walk: self.walk.as_ref().and_then(Walk::last_finished),
+            settled: self.ledger.is_settled(),
             released: self.phase == Phase::Released,
         }
     }

@@ -21,6 +21,8 @@ pub struct Status {
     pub cursor_moved_at: Timestamp,
     /// When the last walk found its end.
     pub last_walk: Option<Timestamp>,
+    /// Whether everything that was published is acknowledged.
+    pub settled: bool,
     /// Whether the feed has let go.
     pub released: bool,
 }
