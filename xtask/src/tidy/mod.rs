@@ -7,6 +7,7 @@ mod features;
 mod layers;
 mod manifests;
 pub(crate) mod readme;
+mod signatures;
 mod sources;
 
 use std::fmt;
