@@ -408,11 +408,9 @@ impl Driver {
     fn publish_signals(&mut self, events: &[Arc<Event>], merged: u64) {
         let published = u64::try_from(events.len()).unwrap_or(u64::MAX).saturating_add(merged);
         self.unpublished_signals = self.unpublished_signals.saturating_sub(published);
-        for (n, event) in events.iter().enumerate() {
-            let notifications = if n + 1 == events.len() { 1 + merged } else { 1 };
-            for inlet in &self.shared.inlets {
-                inlet.put_signal(Arc::clone(event), notifications);
-            }
+        let notifications = |n: usize| if n + 1 == events.len() { 1 + merged } else { 1 };
+        for inlet in &self.shared.inlets {
+            inlet.put_signals(events.iter().enumerate().map(|(n, event)| (Arc::clone(event), notifications(n))));
         }
     }
 

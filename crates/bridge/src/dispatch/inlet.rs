@@ -258,31 +258,40 @@ impl Inlet {
         fits || count == 0
     }
 
-    /// Puts a signal in; where there is no room, it takes the place of the newest one of its feed that waits, and stands for both.
-    ///
-    /// `notifications` is how many it stands for already, itself included.
-    pub(crate) fn put_signal(&self, event: Arc<Event>, notifications: u64) {
-        self.offered.fetch_add(notifications, Ordering::Relaxed);
-        let took_place = self.with(|lines| {
-            if self.signals_full(lines)
-                && let Some(waiting) = lines.signals.iter_mut().rev().find(|slot| slot.event.feed() == event.feed())
-            {
-                lines.signal_bytes = lines.signal_bytes + event.size() - waiting.event.size();
-                waiting.event = event;
-                waiting.notifications += notifications;
-                return true;
+    /// Puts signals in, each with the number of notifications that it stands for, itself included; where there is no room, one takes the
+    /// place of the newest of its feed that waits, and stands for both.
+    pub(crate) fn put_signals(&self, signals: impl IntoIterator<Item = (Arc<Event>, u64)>) {
+        let (mut offered, mut places) = (0, 0);
+        self.with(|lines| {
+            for (event, notifications) in signals {
+                offered += notifications;
+                places += u64::from(self.put_signal(lines, event, notifications));
             }
-            // A feed of which none waits gets one place beyond the bound: the excess is at most one signal a feed.
-            lines.signal_bytes += event.size();
-            lines.signals.push_back(Slot { event, notifications, rejected: false, ticket: None, room: None });
-            false
+            // Before anybody can settle one of them.
+            self.offered.fetch_add(offered, Ordering::Relaxed);
         });
-        let merged = notifications - u64::from(!took_place);
+        let merged = offered - places;
         if merged > 0 {
             self.counters.merged.fetch_add(merged, Ordering::Relaxed);
             self.count_metric("merged", merged);
         }
         self.filled.notify_one();
+    }
+
+    /// False where it took another one's place.
+    fn put_signal(&self, lines: &mut Lines, event: Arc<Event>, notifications: u64) -> bool {
+        if self.signals_full(lines)
+            && let Some(waiting) = lines.signals.iter_mut().rev().find(|slot| slot.event.feed() == event.feed())
+        {
+            lines.signal_bytes = lines.signal_bytes + event.size() - waiting.event.size();
+            waiting.event = event;
+            waiting.notifications += notifications;
+            return false;
+        }
+        // A feed of which none waits gets one place beyond the bound: the excess is at most one signal a feed.
+        lines.signal_bytes += event.size();
+        lines.signals.push_back(Slot { event, notifications, rejected: false, ticket: None, room: None });
+        true
     }
 
     fn signals_full(&self, lines: &Lines) -> bool {

@@ -211,7 +211,7 @@ async fn signals_and_gaps_that_are_refused_end_in_the_dead_letters_and_leave_no_
         );
         let mut drive = Drive::new("b!one");
         for _ in 0..5 {
-            rig.inlet.put_signal(drive.signal(), 1);
+            rig.inlet.put_signals([(drive.signal(), 1)]);
         }
         let gap = drive.gap();
         rig.put(1, &[Arc::clone(&gap)]).await;
@@ -431,10 +431,10 @@ async fn signals_without_room_merge_and_every_notification_is_counted() {
     let rig = Rig::new(|settings| settings.signals = 3, MemoryPlace::cut);
     let mut drive = Drive::new("b!one");
     for _ in 0..100 {
-        rig.inlet.put_signal(drive.signal(), 1);
+        rig.inlet.put_signals([(drive.signal(), 1)]);
     }
     let mut other = Drive::new("b!two");
-    rig.inlet.put_signal(other.signal(), 1);
+    rig.inlet.put_signals([(other.signal(), 1)]);
     assert!(rig.inlet.status().waiting_signals <= 5, "{:?}", rig.inlet.status());
     rig.place.mend();
     rig.place.arrived(4).await;
@@ -463,7 +463,7 @@ async fn a_sink_that_is_away_holds_up_no_drain_of_nothing() {
 async fn what_is_left_at_the_deadline_is_abandoned() {
     let rig = Rig::new(|_| {}, MemoryPlace::cut);
     rig.put(1, &changes(7)).await;
-    rig.inlet.put_signal(Drive::new("b!one").signal(), 1);
+    rig.inlet.put_signals([(Drive::new("b!one").signal(), 1)]);
     tokio::time::sleep(Duration::from_secs(5)).await;
     rig.deadline.cancel();
     assert_eq!(rig.place.closed(), 0);

@@ -180,12 +180,10 @@ impl Process {
                 (format!("put {} events", events.len()), Some(Input::Queued { batch }))
             }
             Job::Signals { events, merged } => {
-                for (n, event) in events.iter().enumerate() {
-                    let notifications = if n + 1 == events.len() { 1 + merged } else { 1 };
-                    for (inlet, hand) in self.inlets.iter().zip(&mut self.hands) {
-                        inlet.put_signal(Arc::clone(event), notifications);
-                        hand.waiting += 1;
-                    }
+                let notifications = |n: usize| if n + 1 == events.len() { 1 + merged } else { 1 };
+                for (inlet, hand) in self.inlets.iter().zip(&mut self.hands) {
+                    inlet.put_signals(events.iter().enumerate().map(|(n, event)| (Arc::clone(event), notifications(n))));
+                    hand.waiting += events.len();
                 }
                 ("put signals".to_owned(), None)
             }
