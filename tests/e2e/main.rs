@@ -34,6 +34,7 @@ mod resources;
 mod restart;
 mod secrets;
 mod several;
+mod shells;
 mod signals;
 mod state;
 mod tokens;

@@ -178,22 +178,43 @@ pub(crate) fn write_man(dir: &Path) -> io::Result<usize> {
     Ok(pages.len())
 }
 
-/// The program and its commands, each named as its page is: `drivetap-run`.
+/// The program, its commands and the commands of those, each named as its page is: `drivetap-run`.
 fn pages() -> Vec<Command> {
-    let mut program = command();
+    let mut program = command().disable_help_subcommand(true);
     program.build();
-    let subs: Vec<_> = program.get_subcommands().filter(|sub| sub.get_name() != "help").cloned().collect();
-    let name = |sub: Command| {
-        let name = format!("drivetap-{}", sub.get_name());
-        sub.name(name).version(env!("CARGO_PKG_VERSION"))
-    };
-    std::iter::once(program).chain(subs.into_iter().map(name)).collect()
+    let (mut pages, mut open) = (Vec::new(), vec![program]);
+    while let Some(page) = open.pop() {
+        let name = |sub: &Command| {
+            let name = format!("{}-{}", page.get_name(), sub.get_name());
+            sub.clone().disable_help_subcommand(true).name(name).version(env!("CARGO_PKG_VERSION"))
+        };
+        let subs: Vec<_> = page.get_subcommands().filter(|sub| sub.get_name() != "help").map(name).collect();
+        open.extend(subs.into_iter().rev());
+        pages.push(page);
+    }
+    pages
 }
 
 fn roff(page: Command) -> io::Result<String> {
+    /// Of the version's release; until then, of the day on which the pages changed last.
+    const DATE: &str = "2026-11-28";
+
+    let title = page.get_name().to_ascii_uppercase();
     let mut roff = Vec::new();
-    Man::new(page).render(&mut roff)?;
-    String::from_utf8(roff).map_err(io::Error::other)
+    Man::new(page).title(title).date(DATE).manual("drivetap").render(&mut roff)?;
+    String::from_utf8(roff).map(|roff| without_faults(&roff)).map_err(io::Error::other)
+}
+
+/// `mandoc -T lint` warns of two line breaks around an empty line, and examples are no text to be filled.
+fn without_faults(roff: &str) -> String {
+    let roff = roff.replace("\n.br\n\n.br\n", "\n.sp\n");
+    match roff.split_once("\n.SH EXTRA\n") {
+        Some((before, extra)) => {
+            let (examples, after) = extra.split_once("\n.SH ").unwrap_or((extra.trim_end(), "VERSION\n"));
+            format!("{before}\n.SH EXAMPLES\n.nf\n{}\n.fi\n.SH {after}", examples.trim_start_matches("Examples:\n"))
+        }
+        None => roff,
+    }
 }
 
 #[cfg(test)]
@@ -312,7 +333,7 @@ mod tests {
         }
         for sub in Cli::command().get_subcommands() {
             let page = man(Some(sub.get_name())).expect("a page");
-            assert!(page.contains(".TH drivetap"), "{page:.200}");
+            assert!(page.contains(".TH DRIVETAP"), "{page:.200}");
         }
         assert!(man(None).expect("a page").contains("drivetap"));
         assert_eq!(man(Some("nonsense")).expect_err("none").kind, crate::Kind::Usage);

@@ -71,6 +71,12 @@ impl Terminal {
         self.0.send_line(line).unwrap();
     }
 
+    /// Presses keys, without Enter.
+    pub(crate) fn presses(&mut self, keys: &str) {
+        self.0.send(keys).unwrap();
+        self.0.flush().unwrap();
+    }
+
     /// Ctrl-D on an empty line.
     pub(crate) fn ends_input(&mut self) {
         self.0.send_control('d').unwrap();

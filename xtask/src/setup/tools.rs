@@ -74,6 +74,12 @@ impl Tools {
         search.program("npm", &["npm"]);
         search.program("openssl", &["openssl"]);
         search.program("git", &["git"]);
+        // Who reads our completions and manual pages.
+        search.program("bash", &["bash"]);
+        search.program("zsh", &["zsh"]);
+        search.program("fish", &["fish"]);
+        search.program("man", &["man-db"]);
+        search.program("mandoc", &["mandoc"]);
         // Vendored OpenSSL and librdkafka are built by these.
         search.program("cc", &["build-essential"]);
         search.program("make", &["build-essential"]);
