@@ -2,7 +2,7 @@ use std::path::{Path, PathBuf};
 
 use drivetap_bridge::{DeadLetters, Role, SinkSettings};
 
-#[cfg(any(feature = "kafka", feature = "redis"))]
+#[cfg(feature = "kafka")]
 use super::secret::Secret;
 use super::section::{At, Section};
 
