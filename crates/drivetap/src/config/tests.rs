@@ -186,7 +186,7 @@ fn every_mistake_is_said_with_its_place() {
         "[graph]\nnotification_hosts = [\"*.svc.ms\", \"*\"]\n",
         &["d.toml:9:35: notification host \"*\": write a host name of at least two labels, or `*.` in front of one"],
     );
-    let none = "d.toml:8:2: notification_hosts is empty: write [\"*.svc.ms\"], or leave it out";
+    let none = "d.toml:8:1: notification_hosts is empty: write [\"*.svc.ms\"], or leave it out";
     check("[graph]\nnotification_hosts = []\n", &[none]);
     check("[graph]\nuser_agent = \"ä\"\n", &["d.toml:9:14: user_agent is not a header value: use visible ASCII"]);
     // Values.
