@@ -26,6 +26,7 @@ mod listen;
 mod listen_terminal;
 mod login;
 mod memory;
+mod new_user;
 mod official_server;
 mod progress;
 mod recording;

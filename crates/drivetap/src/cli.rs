@@ -42,10 +42,11 @@ pub struct Cli {
 const EXAMPLES: &str = "\
 Examples:
   drivetap demo                                   the whole path, without a tenant
-  drivetap login --client-id ID                   sign in, once; DRIVETAP_TOKEN does as well
-  drivetap listen me                              my drive's events
-  drivetap listen drive:b!abc --sink kafka://localhost:9092/drive-events
+  drivetap login                                  sign in, once; it says how to register an application
   drivetap discover                               what I can see, as resources to paste
+  drivetap listen me                              my drive's events, a line each
+  drivetap listen drive:b!abc --sink kafka://localhost:9092/drive-events
+  drivetap init                                   write a configuration, from answers
   drivetap validate -c drivetap.toml              what is wrong with a configuration
   drivetap check -c drivetap.toml                 what is wrong between here and the sinks
   drivetap run -c drivetap.toml                   the service
@@ -69,7 +70,7 @@ pub enum Command {
     #[command(after_help = "Examples:\n  drivetap demo\n  drivetap demo --for 5s --rate 10 | jq .type")]
     Demo(Demo),
     /// Play Microsoft Graph and its socket.io service on a loopback address, until SIGTERM or SIGINT
-    #[command(after_help = "Example:\n  drivetap emulator --rate 2")]
+    #[command(after_help = EMULATOR_EXAMPLES)]
     Emulator(EmulatorArgs),
     /// Make changes in the drives of a running emulator
     #[command(after_help = everyday::TRIGGER_EXAMPLES)]
@@ -142,6 +143,12 @@ pub struct FromFile {
     #[arg(short, long, value_name = "FILE")]
     pub config: PathBuf,
 }
+
+const EMULATOR_EXAMPLES: &str = "\
+Examples:
+  drivetap emulator --rate 2
+  drivetap login --base-url http://127.0.0.1:4010/v1.0    in another terminal; then discover, listen me
+  drivetap trigger create /Hello.docx                     a change by hand";
 
 const LISTEN_EXAMPLES: &str = "\
 Examples:
@@ -227,19 +234,19 @@ pub struct Connection {
     /// Take Graph, accounts and network from this configuration
     #[arg(short, long, value_name = "FILE", conflicts_with_all = ["base_url", "cloud", "token_env", "token_file"])]
     pub config: Option<PathBuf>,
-    /// Graph's address with its version, https or loopback
+    /// Graph's address with its version, https or loopback (default: what the login is for)
     #[arg(long, value_name = "URL", conflicts_with = "cloud")]
     pub base_url: Option<BaseUrl>,
     /// One of Graph's deployments: global, us-gov-l4, us-gov-l5, china
     #[arg(long)]
     pub cloud: Option<Cloud>,
-    /// The environment variable that holds the access token (default: DRIVETAP_TOKEN)
+    /// The environment variable that holds the access token (default: DRIVETAP_TOKEN; without it, the login)
     #[arg(long, value_name = "NAME", conflicts_with = "token_file", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     pub token_env: Option<String>,
     /// A file that holds the access token and nothing else; read at each request
     #[arg(long, value_name = "FILE")]
     pub token_file: Option<PathBuf>,
-    /// The account's name in events; with -c, which account of the configuration
+    /// The account's name in events, and of its login; with -c, which account of the configuration
     #[arg(long, value_name = "NAME")]
     pub account: Option<AccountName>,
 }

@@ -97,7 +97,7 @@ pub(crate) async fn run(args: Init, env: &Env) -> Result<(), Failure> {
     say(&format!("{name} is written."));
     let wanted = if asks { ask::sign_in(&starter, env, &mut io::stdin().lock(), &mut io::stderr()) } else { Ok(None) };
     let signed_in = match wanted {
-        Ok(Some(wanted)) => login::sign_in(wanted, env).await,
+        Ok(Some(wanted)) => login::sign_in(wanted, env, false).await,
         Ok(None) => Ok(()),
         Err(failure) => Err(failure),
     };

@@ -9,6 +9,7 @@ mod place;
 mod sign_in;
 
 use drivetap_bridge::core::AccountName;
+use drivetap_bridge::graph::BaseUrl;
 use drivetap_bridge::graph::login::LoginStore as _;
 
 pub(crate) use self::args::LOGIN_EXAMPLES;
@@ -38,6 +39,12 @@ pub(crate) fn is_there(env: &Env, account: &AccountName) -> bool {
     store(env).is_ok_and(|store| store.path(account).exists())
 }
 
+/// The Graph that this login is for. What is wrong with it is said when its token is asked for.
+pub(crate) fn graph_of(env: &Env, account: &AccountName) -> Option<BaseUrl> {
+    let login = store(env).ok()?.load_now(account).ok()??;
+    Some(login.graph)
+}
+
 /// `logout`: the tokens are deleted here. The identity platform has no way to revoke them for one application.
 pub(crate) async fn sign_out(args: Logout, env: &Env) -> Result<(), Failure> {
     let (store, account) = (store(env)?, args.account.unwrap_or_default());
@@ -62,6 +69,6 @@ pub(crate) fn command(account: &AccountName) -> String {
 }
 
 #[cfg(not(feature = "login"))]
-pub(crate) async fn sign_in(_: Login, _: &Env) -> Result<(), Failure> {
+pub(crate) async fn sign_in(_: Login, _: &Env, _: bool) -> Result<(), Failure> {
     Err(Failure::not_compiled_in("signing in", "login"))
 }

@@ -19,8 +19,8 @@ use crate::wiring;
 /// How long a page in the browser is waited for.
 const BROWSER: Duration = Duration::from_secs(600);
 
-/// `login`: what is not said is as the last time under this name, else the default.
-pub(crate) async fn sign_in(args: Login, env: &Env) -> Result<(), Failure> {
+/// `login`: what is not said is as the last time under this name, else the default. `next`: says what to type next.
+pub(crate) async fn sign_in(args: Login, env: &Env, next: bool) -> Result<(), Failure> {
     let store = store(env)?;
     let by_flags = args.config.is_none() && (args.base_url.is_some() || args.cloud.is_some() || args.login_url.is_some());
     let from = Surroundings::new(&args, env)?;
@@ -36,12 +36,18 @@ pub(crate) async fn sign_in(args: Login, env: &Env) -> Result<(), Failure> {
     let network = wiring::login_network(&from.network);
     let platform = IdentityPlatform::new(application.clone(), &network).map_err(|error| failure(&error))?;
 
-    let grant = if args.browser { browser::sign_in(&platform, BROWSER).await } else { with_device_code(&platform).await };
+    let grant = match args.browser {
+        true => browser::sign_in(&platform, BROWSER).await,
+        false => with_device_code(&platform, application.login_url.is_loopback()).await,
+    };
     let mut login = grant.map_err(|error| failure(&error))?.into_login(application, base_url);
     login.user = whose(login.access(), graph, &from.network).await;
     let held = store.lock(&account).await.map_err(Failure::config)?;
     store.save(&held, &account, &login).await.map_err(Failure::config)?;
     say(&told(&account, &login));
+    if next {
+        say(&next_steps(&account));
+    }
     Ok(())
 }
 
@@ -108,11 +114,13 @@ fn application(args: &Login, last: Option<&Kept>, login_url: Option<LoginUrl>, g
     Ok(Application { login_url, tenant, client_id, scopes })
 }
 
-async fn with_device_code(platform: &IdentityPlatform) -> Result<Grant, LoginError> {
+async fn with_device_code(platform: &IdentityPlatform, at_loopback: bool) -> Result<Grant, LoginError> {
     let device = platform.device().await?;
     let minutes = device.good_for().as_secs().div_ceil(60);
+    // The page of an emulator is nowhere else.
+    let place = if at_loopback { "on this machine" } else { "on any device" };
     say(&format!(
-        "To sign in, open {} in a browser, on any device, and enter the code {}\nWaiting; the code is good for {minutes} min. Ctrl-C ends.",
+        "To sign in, open {} in a browser, {place},\nand enter the code {}\nWaiting; the code is good for {minutes} min. Ctrl-C ends.",
         device.page(),
         device.user_code()
     ));
@@ -157,6 +165,13 @@ fn told(account: &AccountName, login: &Kept) -> String {
         ));
     }
     text
+}
+
+fn next_steps(account: &AccountName) -> String {
+    let who = if *account == AccountName::default() { String::new() } else { format!(" --account {account}") };
+    let (discover, listen) = (format!("drivetap discover{who}"), format!("drivetap listen me{who}"));
+    let width = discover.len().max(listen.len());
+    format!("Next:\n  {discover:width$}   what there is to watch\n  {listen:width$}   what happens in your drive")
 }
 
 fn failure(error: &LoginError) -> Failure {

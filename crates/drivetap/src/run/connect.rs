@@ -26,11 +26,12 @@ pub(super) fn connect_for(purpose: Purpose, connection: Connection, env: &Env) -
         (config.state, config.admin) = (None, None);
         return Ok(config);
     }
-    let base_url = base_url.unwrap_or_else(|| cloud.map_or_else(BaseUrl::default, Into::into));
     let token = match token_file {
         Some(path) => TokenFrom::File(path),
         None => token_of_the_environment(token_env, &account.clone().unwrap_or_default(), env),
     };
+    let said = base_url.or_else(|| cloud.map(Into::into));
+    let base_url = said.or_else(|| of_the_login(&token, env)).unwrap_or_default();
     Ok(Config {
         graph: GraphSection::at(base_url),
         accounts: vec![Account { name: account.unwrap_or_default(), token, quota: Quota::default() }],
@@ -42,6 +43,14 @@ pub(super) fn connect_for(purpose: Purpose, connection: Connection, env: &Env) -
         deadline: Duration::from_secs(30),
         log: Log::default(),
     })
+}
+
+/// The Graph that somebody signed in to: its token is for no other.
+fn of_the_login(token: &TokenFrom, env: &Env) -> Option<BaseUrl> {
+    match token {
+        TokenFrom::Login(name) => login::graph_of(env, name),
+        TokenFrom::Env(_) | TokenFrom::File(_) | TokenFrom::Command(_) => None,
+    }
 }
 
 /// The variable that was asked for; else `DRIVETAP_TOKEN`, else the login of that name, where there is one.

@@ -75,7 +75,10 @@ pub(super) async fn emulator(args: EmulatorArgs) -> Result<(), Failure> {
     let (base_url, address) = (emulator.base_url(), emulator.address());
     let at = if address == SocketAddr::from(([127, 0, 0, 1], 4010)) { String::new() } else { format!(" --emulator {address}") };
     say(&format!(
-        "Microsoft Graph is played at {base_url}; any token is taken. In another terminal:\n  \
+        "Microsoft Graph is played at {base_url}. In another terminal:\n  \
+         drivetap login --base-url {base_url}\n  \
+         drivetap listen me\n\
+         Or without signing in, for any token is taken:\n  \
          DRIVETAP_TOKEN=any drivetap listen me --base-url {base_url}\n\
          Changes are made by hand, or with --rate:\n  \
          drivetap trigger create /Hello.docx{at}"

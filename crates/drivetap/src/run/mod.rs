@@ -171,7 +171,7 @@ impl Prepared {
             Work::Listen(listening) => listening.run().await?,
             Work::Record(recording) => recording.run().await?,
             Work::Replay(args, env, streams) => replay::replay(args, &env, streams).await?,
-            Work::Login(args, env) => login::sign_in(*args, &env).await?,
+            Work::Login(args, env) => login::sign_in(*args, &env, true).await?,
             Work::Logout(args, env) => login::sign_out(args, &env).await?,
             Work::Accounts(args, env) => match login::list(&args, &env).await? {
                 Some(text) => print(&text)?,

@@ -29,6 +29,14 @@ impl FileStore {
         self.dir.join(format!("{account}.json"))
     }
 
+    /// [`load`](LoginStore::load) for who has no runtime yet. Blocks for the time that a small file takes.
+    ///
+    /// # Errors
+    /// As for `load`.
+    pub fn load_now(&self, account: &AccountName) -> Result<Option<Login>, StoreError> {
+        Place::of(self, account).load()
+    }
+
     /// Runs on a thread for such work; what was begun is finished, whoever waits.
     async fn blocking<T: Send + 'static>(
         &self,
