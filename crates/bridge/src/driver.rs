@@ -1,9 +1,11 @@
+mod answers;
+
 use std::collections::{HashMap, VecDeque};
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
-use drivetap_core::feed::{Action, Attempt, BatchId, EndedBy, Feed, FeedSettings, Input, OpenFailure, StoreFailure, Urgency};
+use drivetap_core::feed::{Action, Attempt, BatchId, EndedBy, Feed, FeedSettings, Input, Loss, Urgency};
 use drivetap_core::{Event, EventType, Failure, FeedId, Notification, NotificationUrl, Page, PageFrom, Resource};
 use drivetap_graph::{Share, Slot};
 use drivetap_transport::{Ended, Limits, OpenError, Session, Who};
@@ -14,6 +16,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
+use self::answers::{open_failure, store_failure};
 use crate::account::{Account, HeldBack};
 use crate::dispatch::{Progress, SignalRoom, Signals};
 use crate::pipeline::FeedView;
@@ -80,7 +83,10 @@ enum Done {
         slot: Option<Slot>,
         share: Share,
     },
-    Offered(BatchId),
+    Offered {
+        batch: BatchId,
+        lost: Vec<Loss>,
+    },
     /// It is to be closed, and this is what had arrived.
     Last {
         attempt: Attempt,
@@ -157,7 +163,7 @@ impl Driver {
             };
             tokio::select! {
                 Some(done) = self.jobs.next() => self.take(done),
-                () = self.progress.moved() => self.handle(Input::Acked { through: self.progress.through() }),
+                () = self.progress.moved() => self.moved(),
                 () = release.cancelled(), if !releasing => {
                     releasing = true;
                     self.handle(Input::Release);
@@ -202,6 +208,14 @@ impl Driver {
                     self.offers.push_back(Offer { batch, events, share });
                 }
                 Action::PublishSignals { events, merged } => self.publish_signals(&events, merged),
+                Action::TellLoss { sink, from, event } => {
+                    let inlets = &self.shared.inlets;
+                    match inlets.iter().find(|inlet| inlet.settings().name == sink) {
+                        Some(inlet) => inlet.tell(event, from, &self.progress),
+                        // Who comes back under that name starts at the cursor.
+                        None => self.handle(Input::LossTold { sink, from }),
+                    }
+                }
                 Action::Commit { attempt, record } => {
                     let (shared, id, epoch) = (Arc::clone(&self.shared), self.id.clone(), self.epoch);
                     self.jobs.push(
@@ -277,9 +291,9 @@ impl Driver {
                 self.log(&input);
                 self.handle(input);
             }
-            Done::Offered(batch) => {
+            Done::Offered { batch, lost } => {
                 self.offering = false;
-                self.handle(Input::Queued { batch });
+                self.handle(Input::Queued { batch, lost });
             }
             Done::Last { attempt, session, notifications, merged } => {
                 // Before the goodbye, which takes its time: the feed remembers one session that it let go.
@@ -296,6 +310,14 @@ impl Driver {
                 self.sessions.remove(&attempt);
             }
         }
+    }
+
+    /// Sinks have come further, or a live one was told what it lost.
+    fn moved(&mut self) {
+        for (sink, from) in self.progress.take_told() {
+            self.handle(Input::LossTold { sink, from });
+        }
+        self.handle(Input::Acked { through: self.progress.through() });
     }
 
     fn heard(&mut self, session: Attempt, notifications: Vec<Notification>, merged: u64) {
@@ -428,61 +450,19 @@ impl Driver {
             async move {
                 let mut holder = 0;
                 let puts = shared.inlets.iter().map(|inlet| {
-                    let ticket = inlet.holds_cursor().then(|| {
+                    let ticket = if inlet.holds_cursor() {
                         holder += 1;
                         progress.ticket(holder - 1, batch)
-                    });
-                    inlet.put(&events, ticket)
+                    } else {
+                        progress.live_ticket(batch)
+                    };
+                    inlet.put(&events, Some(ticket))
                 });
-                futures_util::future::join_all(puts.collect::<Vec<_>>()).await;
+                let lost = futures_util::future::join_all(puts.collect::<Vec<_>>()).await;
                 drop(share);
-                Done::Offered(batch)
+                Done::Offered { batch, lost: lost.into_iter().flatten().collect() }
             }
             .boxed(),
         );
-    }
-
-    fn log(&self, input: &Input) {
-        match input {
-            Input::Endpoint { result: Ok(endpoint), .. } => {
-                let host = endpoint.subscription.notification_url.host();
-                info!(feed = %self.id, host, lifetime = ?endpoint.lifetime, "Graph gave an endpoint");
-            }
-            Input::Endpoint { result: Err(failure), .. } => {
-                warn!(feed = %self.id, reason = %failure, "Graph gave no endpoint");
-            }
-            Input::Page { result: Ok(page), .. } => {
-                debug!(feed = %self.id, items = page.items.len(), "a page of delta");
-                if page.left_out > 0 {
-                    let entries = u64::try_from(page.left_out).unwrap_or(u64::MAX);
-                    metrics::counter!("drivetap_delta_entries_left_out_total").increment(entries);
-                    warn!(feed = %self.id, entries, "delta listed what has no usable id: it is left out, because no event could name it");
-                }
-            }
-            Input::Page { result: Err(failure), .. } => {
-                warn!(feed = %self.id, reason = %failure, "Graph gave no page");
-            }
-            Input::Committed { result: Err(failure), .. } => {
-                warn!(feed = %self.id, reason = %failure, "the cursor could not be saved; the feed is held");
-            }
-            _ => {}
-        }
-    }
-}
-
-fn open_failure(error: OpenError) -> OpenFailure {
-    match error {
-        OpenError::Refetch { reason } => OpenFailure::Refetch { reason },
-        OpenError::Retry { reason } => OpenFailure::Retry { reason },
-        OpenError::Busy { after } => OpenFailure::Busy { after },
-        OpenError::Unusable(reason) => OpenFailure::Unusable { reason },
-    }
-}
-
-fn store_failure(error: &StoreError) -> StoreFailure {
-    let reason = error.to_string();
-    match error {
-        StoreError::Lost { .. } => StoreFailure::Lost { reason },
-        StoreError::Unavailable(_) => StoreFailure::Retry { reason },
     }
 }

@@ -5,8 +5,8 @@ pub(super) const DEFECTS: &[Defect] = &[
     Defect {
         name: "the cursor is saved before the acknowledgement",
         file: "crates/core/src/feed/mod.rs",
-        right: "Record { place: self.ledger.acknowledged().clone(),",
-        wrong: "Record { place: self.ledger.ahead().clone(),",
+        right: "let place = self.ledger.acknowledged().clone();\n        Record {",
+        wrong: "let place = self.ledger.ahead().clone();\n        Record {",
         test: feed("cursor::the_cursor_moves_only_over_what_was_acknowledged"),
     },
     Defect {
@@ -15,6 +15,13 @@ pub(super) const DEFECTS: &[Defect] = &[
         right: "sink.load(Ordering::Acquire)).min()",
         wrong: "sink.load(Ordering::Acquire)).max()",
         test: CRASH_POINTS,
+    },
+    Defect {
+        name: "the cursor moves before it is known whether a live sink loses the page",
+        file: "crates/core/src/feed/loss.rs",
+        right: "self.acked.min(self.queued)",
+        wrong: "self.acked",
+        test: feed("losses::the_cursor_moves_past_what_a_live_sink_lost_only_together_with_the_loss"),
     },
     Defect {
         name: "no walk after a reconnect",

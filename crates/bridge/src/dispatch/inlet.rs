@@ -3,11 +3,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use drivetap_core::{Event, EventType, FeedId, Notification};
+use drivetap_core::feed::Loss;
+use drivetap_core::{Event, FeedId, Notification};
+use jiff::Timestamp;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
-use super::ticket::Ticket;
+use super::overflow::{Overflow, Told};
+use super::ticket::{Progress, Ticket};
 use crate::report::Counts;
 use crate::settings::{Role, SinkSettings};
 use crate::status::{SinkState, SinkStatus};
@@ -64,6 +67,8 @@ pub(crate) struct Slot {
     pub(crate) rejected: bool,
     /// What becomes true once it is settled.
     pub(crate) ticket: Option<Ticket>,
+    /// The loss that it tells of, whose feed wants to hear that it was told.
+    told: Option<Told>,
     /// Its share of the window; given back with the last slot that holds it.
     room: Option<Arc<OwnedSemaphorePermit>>,
 }
@@ -99,15 +104,6 @@ impl Drop for SignalRoom {
         });
         self.inlet.signal_taken.notify_waiters();
     }
-}
-
-/// What a live sink lost of one feed.
-#[derive(Debug, Default)]
-struct Overflow {
-    /// The first and the last of what has a place in the sequence.
-    numbered: Option<(Arc<Event>, Arc<Event>)>,
-    /// The gap in the signals that it was to hear of, and hears of later: one range over all of them.
-    gap: Option<Arc<Event>>,
 }
 
 /// How an event ended.
@@ -156,8 +152,8 @@ impl Inlet {
     /// Puts announced events into the ordered line, waiting for room. The ticket is punched when the last of them is settled.
     ///
     /// A sink that does not hold the cursor is waited for only while its window was full for less than `overflow_after`; then it loses
-    /// the rest. A dropped future has put in a prefix, or nothing.
-    pub(crate) async fn put(&self, events: &[Arc<Event>], ticket: Option<Ticket>) {
+    /// the rest, and the answer is what it has lost of the feed and was not told by now. A dropped future has put in a prefix, or nothing.
+    pub(crate) async fn put(&self, events: &[Arc<Event>], ticket: Option<Ticket>) -> Option<Loss> {
         // A small window is filled in small steps, so that what is in it never exceeds it by much.
         // A sink that is not waited for gets a whole page or nothing of it.
         let step = if self.holds_cursor { Self::CHUNK.min(self.settings.window / 4) } else { usize::MAX };
@@ -171,8 +167,7 @@ impl Inlet {
             });
             let (chunk, after) = rest.split_at(fits.count());
             let Some(room) = self.room(chunk.iter().map(|event| event.size()).sum()).await else {
-                self.lose(rest);
-                return;
+                return self.lose(rest, ticket.as_ref());
             };
             rest = after;
             let room = Arc::new(room);
@@ -183,6 +178,7 @@ impl Inlet {
                         notifications: 1,
                         rejected: false,
                         ticket: None,
+                        told: None,
                         room: Some(Arc::clone(&room)),
                     });
                 }
@@ -194,6 +190,7 @@ impl Inlet {
             });
             self.filled.notify_one();
         }
+        None
     }
 
     async fn room(&self, bytes: usize) -> Option<OwnedSemaphorePermit> {
@@ -210,19 +207,49 @@ impl Inlet {
     }
 
     /// The events of one feed are lost to this sink. What is left of them is the [`Overflow`] that it is told of.
-    pub(super) fn lose(&self, events: &[Arc<Event>]) {
-        let Some(feed) = events.first().map(|event| event.feed().clone()) else {
-            return;
-        };
-        let put_off = self.with(|lines| {
+    pub(super) fn lose(&self, events: &[Arc<Event>], ticket: Option<&Ticket>) -> Option<Loss> {
+        let feed = events.first()?.feed().clone();
+        let (put_off, loss) = self.with(|lines| {
             let overflow = lines.overflows.entry(feed).or_default();
-            events.iter().filter(|event| overflow.add(event)).count()
+            overflow.progress = ticket.map(|ticket| Arc::clone(ticket.progress()));
+            let put_off = events.iter().filter(|event| overflow.add(event)).count();
+            (put_off, overflow.loss(&self.settings.name))
         });
         let abandoned = count(events.len() - put_off);
         self.counters.abandoned.fetch_add(abandoned, Ordering::Relaxed);
         self.count_metric("abandoned", abandoned);
         // A dispatcher that waits for events has nothing else to wake it.
         self.filled.notify_one();
+        loss
+    }
+
+    /// Puts in the gap event of a loss that the process before this one did not get told. It takes no room: a sink has few of them.
+    pub(crate) fn tell(&self, event: Arc<Event>, from: Timestamp, progress: &Arc<Progress>) {
+        let told = Told { from, progress: Arc::clone(progress) };
+        let known = self.with(|lines| {
+            // A feed that let go and came back in this process: what it lost is still here, and maybe more of it.
+            if let Some(overflow) = lines.overflows.get_mut(event.feed()).filter(|overflow| overflow.begins_at(from)) {
+                overflow.progress = Some(told.progress);
+                return true;
+            }
+            if let Some(slot) = lines.ordered.iter_mut().find(|slot| slot.event.id() == event.id()) {
+                slot.told = Some(told);
+                return true;
+            }
+            lines.ordered.push_back(Slot {
+                event,
+                notifications: 1,
+                rejected: false,
+                ticket: None,
+                told: Some(told),
+                room: None,
+            });
+            false
+        });
+        if !known {
+            self.offered.fetch_add(1, Ordering::Relaxed);
+            self.filled.notify_one();
+        }
     }
 
     /// Waits until there is room for so many signals, at most for `patience`, and keeps it: many feeds that each saw the same room would
@@ -290,7 +317,7 @@ impl Inlet {
         }
         // A feed of which none waits gets one place beyond the bound: the excess is at most one signal a feed.
         lines.signal_bytes += event.size();
-        lines.signals.push_back(Slot { event, notifications, rejected: false, ticket: None, room: None });
+        lines.signals.push_back(Slot { event, notifications, rejected: false, ticket: None, told: None, room: None });
         true
     }
 
@@ -353,17 +380,22 @@ impl Inlet {
     }
 
     /// The gap events of what this sink lost, now that it takes events again.
-    pub(crate) fn tell_overflows(&self, now: jiff::Timestamp) {
+    pub(crate) fn tell_overflows(&self, now: Timestamp) {
         let told = self.with(|lines| {
             let mut told = 0;
-            for Overflow { numbered, gap } in std::mem::take(&mut lines.overflows).into_values() {
-                let changes = numbered.map(|(first, last)| Arc::new(Event::sink_overflow(&first, &last, now)));
+            for Overflow { numbered, gap, progress } in std::mem::take(&mut lines.overflows).into_values() {
+                let changes = numbered.map(|(first, last)| {
+                    let from = first.recorded_time();
+                    (Arc::new(Event::sink_overflow(&first, &last, now)), progress.map(|progress| Told { from, progress }))
+                });
                 told += count(changes.iter().len());
-                lines.ordered.extend(changes.into_iter().chain(gap).map(|event| Slot {
+                let gap = gap.map(|gap| (gap, None));
+                lines.ordered.extend(changes.into_iter().chain(gap).map(|(event, told)| Slot {
                     event,
                     notifications: 1,
                     rejected: false,
                     ticket: None,
+                    told,
                     room: None,
                 }));
             }
@@ -386,10 +418,13 @@ impl Inlet {
                 self.count_metric(name, ended);
             }
         }
-        for (Slot { room, ticket, .. }, _) in settled {
+        for (Slot { room, ticket, told, .. }, fate) in settled {
             drop(room);
             if let Some(ticket) = ticket {
                 ticket.punch();
+            }
+            if let Some(Told { from, progress }) = told.filter(|_| fate != Fate::Abandoned) {
+                progress.tell(self.settings.name.clone(), from);
             }
         }
     }
@@ -451,28 +486,6 @@ impl Inlet {
 
     fn with<T>(&self, act: impl FnOnce(&mut Lines) -> T) -> T {
         act(&mut self.lines.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-}
-
-impl Overflow {
-    /// True for an event that is told later; false for one that is lost for good.
-    fn add(&mut self, event: &Arc<Event>) -> bool {
-        match event.event_type() {
-            EventType::Gap => {
-                // Of two gaps the range of both is told, by one event.
-                let earlier = self.gap.take();
-                self.gap = Some(match &earlier {
-                    Some(earlier) => Arc::new(Event::clone(event).reaching_back_to(earlier)),
-                    None => Arc::clone(event),
-                });
-                earlier.is_none()
-            }
-            _ => {
-                let first = self.numbered.take().map_or_else(|| Arc::clone(event), |(first, _)| first);
-                self.numbered = Some((first, Arc::clone(event)));
-                false
-            }
-        }
     }
 }
 

@@ -3,6 +3,7 @@
 mod batch;
 mod dead_letters;
 mod inlet;
+mod overflow;
 mod ticket;
 
 use std::ops::ControlFlow;

@@ -1,4 +1,5 @@
 mod gone;
+mod live;
 mod room;
 mod underway;
 
@@ -419,7 +420,7 @@ async fn a_loss_that_shows_while_a_live_sink_waits_for_events_is_told_at_once() 
     tokio::time::sleep(Duration::from_secs(1)).await;
     let events = changes(3);
     rig.inlet.announce(&events);
-    rig.inlet.lose(&events);
+    rig.inlet.lose(&events, None);
     tokio::time::timeout(Duration::from_secs(1), rig.place.arrived(1)).await.unwrap();
     let (ended, arrived) = rig.finish().await;
     assert_eq!(arrived[0].data_value()["to_sequence"], events[2].sequence().unwrap().to_string());

@@ -177,7 +177,7 @@ impl Process {
             }
             Job::Put { batch, events } => {
                 self.put(batch, &events);
-                (format!("put {} events", events.len()), Some(Input::Queued { batch }))
+                (format!("put {} events", events.len()), Some(Input::Queued { batch, lost: Vec::new() }))
             }
             Job::Signals { events, merged } => {
                 let notifications = |n: usize| if n + 1 == events.len() { 1 + merged } else { 1 };
@@ -272,6 +272,8 @@ impl Process {
                 Action::Publish { batch, events } => Some(Job::Put { batch, events }),
                 Action::PublishSignals { events, merged } => Some(Job::Signals { events, merged }),
                 Action::Commit { attempt, record } => Some(Job::Commit { attempt, record }),
+                // Both sinks are durable.
+                Action::TellLoss { .. } => None,
                 Action::Released => {
                     self.released = true;
                     None

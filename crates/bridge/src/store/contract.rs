@@ -45,7 +45,7 @@ pub(super) async fn a_feed_that_is_new_has_no_record(store: &impl Store) {
 
 pub(super) async fn what_was_saved_comes_back_whole(store: &impl Store) {
     let feed = feed("anna", "b!x");
-    for record in [Record::new(7, Timestamp::UNIX_EPOCH), full_record()] {
+    for record in [Record::new(7, Timestamp::UNIX_EPOCH), full_record(), record_of_version_2()] {
         let (epoch, _) = store.open(&feed).await.unwrap();
         store.save(&feed, epoch, &record).await.unwrap();
         assert_eq!(store.open(&feed).await.unwrap().1, Some(record));
@@ -135,6 +135,14 @@ pub(super) fn numbered(number: usize) -> Record {
 pub(super) fn full_record() -> Record {
     serde_json::from_str(FULL_RECORD).unwrap()
 }
+
+/// With what version 2 added.
+pub(super) fn record_of_version_2() -> Record {
+    serde_json::from_str(&FULL_RECORD.replace(r#","last_alive""#, NEW_IN_VERSION_2)).unwrap()
+}
+
+const NEW_IN_VERSION_2: &str =
+    r#","losses":[{"sink":"live","from":"2026-03-01T09:00:00Z","first":4700,"last":4710}],"last_alive""#;
 
 /// The record of version 1, written by hand: files that are out there hold it.
 pub(super) const FULL_RECORD: &str = concat!(

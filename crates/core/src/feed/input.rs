@@ -1,6 +1,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
+
+use super::loss::Loss;
 use super::record::Record;
 use crate::delta::{Page, PageFrom};
 use crate::event::Event;
@@ -69,6 +72,16 @@ pub enum Action {
         /// How many notifications the last of them stands for beside its own.
         merged: u64,
     },
+    /// Tell a live sink what it lost before this process was there; answer with [`Input::LossTold`] once it has the event, or at once where
+    /// there is no sink of that name any more.
+    TellLoss {
+        /// The sink's name.
+        sink: String,
+        /// Comes back in the answer.
+        from: Timestamp,
+        /// The gap event.
+        event: Arc<Event>,
+    },
     /// Write the record; answer with [`Input::Committed`] once it is durable.
     Commit {
         /// Comes back in the answer.
@@ -122,15 +135,24 @@ pub enum Input {
         /// What Graph said.
         result: Result<Page, Failure>,
     },
-    /// Every sink's window has taken the batch: there is room for another.
+    /// Every sink's window has taken the batch, or a live sink has lost it: there is room for another.
     Queued {
         /// Which batch.
         batch: BatchId,
+        /// What live sinks lost of the feed, this batch included, and have not been told by now.
+        lost: Vec<Loss>,
     },
     /// Every batch up to this one is durable in every sink that holds the cursor.
     Acked {
         /// The last of them.
         through: BatchId,
+    },
+    /// A sink has the gap event of a loss: one of [`Action::TellLoss`], or one that was lost in this process.
+    LossTold {
+        /// The sink's name.
+        sink: String,
+        /// When the loss began.
+        from: Timestamp,
     },
     /// The answer to [`Action::Commit`].
     Committed {

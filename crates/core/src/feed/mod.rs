@@ -6,7 +6,7 @@
 //! ```text
 //!            handle(now, Input)                      poll(now) -> Action
 //!  Endpoint, Opened, Signals, Ended  ─►  lanes  ─►  FetchEndpoint, Open, Close
-//!  Page, Queued, Acked               ─►  walk   ─►  FetchPage, Publish, PublishSignals
+//!  Page, Queued, Acked               ─►  walk   ─►  FetchPage, Publish, PublishSignals, TellLoss
 //!  Committed                         ─►  record ─►  Commit
 //! ```
 //!
@@ -17,6 +17,7 @@ mod gap;
 mod input;
 mod lane;
 mod ledger;
+mod loss;
 mod pace;
 mod record;
 mod settings;
@@ -34,6 +35,7 @@ use jiff::Timestamp;
 
 pub use self::gap::Gaps;
 pub use self::input::{Action, Attempt, BatchId, EndedBy, Input, OpenFailure, StoreFailure, Urgency};
+pub use self::loss::{Loss, Losses};
 pub use self::record::{Cursor, Enumeration, Place, Record};
 pub use self::settings::{Emit, FeedSettings, Start, SubscriptionSettings, Timing};
 pub use self::status::{LaneState, LaneStatus, Status};
@@ -55,6 +57,11 @@ pub struct Feed {
     walk: Option<Walk>,
     ledger: Ledger,
     gaps: Gaps,
+    losses: Losses,
+    /// The last batch that every sink's window has taken, or lost.
+    queued: BatchId,
+    /// The last batch that every sink which holds the cursor has.
+    acked: BatchId,
     /// When all sessions were last known to be up.
     last_alive: Option<Timestamp>,
     alive_due: Option<Instant>,
@@ -141,6 +148,9 @@ impl Feed {
             walk,
             ledger,
             gaps,
+            losses: record.losses,
+            queued: BatchId(0),
+            acked: BatchId(0),
             last_alive: record.last_alive,
             alive_due: None,
             // The record is saved before anything is published: ids are made over its incarnation.
@@ -152,6 +162,7 @@ impl Feed {
             settings,
             origin,
         };
+        feed.tell_losses(now);
         feed.advance(now);
         feed
     }
@@ -169,8 +180,12 @@ impl Feed {
             Input::Signals { session, notifications, merged } => self.on_signals(now, session, &notifications, merged),
             Input::Ended { session, by, silence } => self.on_ended(now, session, by, silence),
             Input::Page { attempt, result } => self.with_walk(now, |walk, desk| walk.on_page(attempt, result, desk)),
-            Input::Queued { batch } => self.with_walk(now, |walk, desk| walk.on_queued(batch, desk)),
+            Input::Queued { batch, lost } => {
+                self.on_queued(batch, lost);
+                self.with_walk(now, |walk, desk| walk.on_queued(batch, desk));
+            }
             Input::Acked { through } => self.on_acked(through),
+            Input::LossTold { sink, from } => self.commit.dirty |= self.losses.told(&sink, from),
             Input::Committed { attempt, result } => self.on_committed(now, attempt, result),
             Input::Release => self.on_release(now),
         }
@@ -221,7 +236,8 @@ impl Feed {
     /// What a restart would go on from, as far as it was acknowledged.
     #[must_use]
     pub fn record(&self) -> Record {
-        Record { place: self.ledger.acknowledged().clone(), gaps: self.gaps.clone(), last_alive: self.last_alive }
+        let place = self.ledger.acknowledged().clone();
+        Record { place, gaps: self.gaps.clone(), losses: self.losses.clone(), last_alive: self.last_alive }
     }
 
     fn on_opened(&mut self, now: Now, attempt: Attempt, result: &Result<(), OpenFailure>) {
@@ -254,12 +270,6 @@ impl Feed {
             && self.phase == Phase::Running
         {
             self.open_gap(now, now.wall_before(silence.min(stood)), GapReason::Disconnected);
-        }
-    }
-
-    fn on_acked(&mut self, through: BatchId) {
-        for from in self.ledger.acknowledge(through) {
-            self.commit.dirty |= self.gaps.acknowledge(from);
         }
     }
 

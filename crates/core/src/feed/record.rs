@@ -2,6 +2,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::gap::Gaps;
+use super::loss::Losses;
 use crate::delta::{Link, PageFrom};
 use crate::event::Sequence;
 
@@ -13,6 +14,9 @@ pub struct Record {
     /// The gaps that are not yet acknowledged.
     #[serde(default)]
     pub gaps: Gaps,
+    /// What live sinks lost and were not told.
+    #[serde(default, skip_serializing_if = "Losses::is_empty")]
+    pub losses: Losses,
     /// When all sessions were last known to be up: where the gap of a crash starts. `None` until the first session.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_alive: Option<Timestamp>,
@@ -32,7 +36,7 @@ impl Record {
             moved_at: now,
             enumerated_at: now,
         };
-        Self { place, gaps: Gaps::default(), last_alive: None }
+        Self { place, gaps: Gaps::default(), losses: Losses::default(), last_alive: None }
     }
 }
 

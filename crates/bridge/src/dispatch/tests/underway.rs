@@ -142,7 +142,7 @@ async fn a_live_sink_is_told_of_its_loss_behind_what_is_under_way() {
     let events = changes(5);
     rig.inlet.announce(&events);
     rig.inlet.put(&events[..2], None).await;
-    rig.inlet.lose(&events[2..]);
+    rig.inlet.lose(&events[2..], None);
     let place = rig.place.clone();
     let (ended, arrived) = rig.finish().await;
     assert_eq!(place.batches(), [2, 2]);

@@ -11,8 +11,8 @@ pub(super) type Upgrade = fn(&WriteTransaction) -> Result<(), redb::Error>;
 
 /// The layout of rows that this build writes: the first version is 1, and each upgrade makes one more.
 ///
-/// A field that is new in a record and has a default needs no upgrade. One that changes or goes does, so that an older drivetap refuses the
-/// file instead of reading half of it.
+/// A field that is new in a record, has a default and may be forgotten needs no upgrade. One that changes or goes, or that an older drivetap
+/// must not drop, does: it refuses the file instead of reading half of it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Schema {
     pub(super) upgrades: &'static [Upgrade],
@@ -38,7 +38,7 @@ impl<E: Into<redb::Error>> From<E> for SchemaError {
 
 impl Schema {
     /// To upgrade from version `n`, the upgrade at `n - 1` runs, and those after it.
-    pub(super) const CURRENT: Self = Self { upgrades: &[] };
+    pub(super) const CURRENT: Self = Self { upgrades: &[losses] };
 
     /// Lays out a new database.
     pub(super) fn create(self, database: &Database) -> Result<(), SchemaError> {
@@ -81,6 +81,12 @@ impl Schema {
     fn version(self) -> u64 {
         u64::try_from(self.upgrades.len()).unwrap_or(u64::MAX).saturating_add(1)
     }
+}
+
+/// Version 2: a record has `losses`, which a live sink still has to be told. No row of version 1 has any.
+#[expect(clippy::unnecessary_wraps, reason = "an upgrade may fail")]
+fn losses(_: &WriteTransaction) -> Result<(), redb::Error> {
+    Ok(())
 }
 
 fn found(database: &Database) -> Result<u64, SchemaError> {

@@ -11,7 +11,7 @@ use redb::{BackendError, ReadableDatabase, StorageBackend, TableDefinition, Writ
 use tempfile::TempDir;
 
 use super::*;
-use crate::store::contract::{FULL_RECORD, drive, feed, full_record, numbered, store_contract};
+use crate::store::contract::{FULL_RECORD, drive, feed, full_record, numbered, record_of_version_2, store_contract};
 
 store_contract!(|folder: &std::path::Path| crate::RedbStore::open(folder.join("state.redb")).unwrap());
 
@@ -290,6 +290,25 @@ async fn version_1_is_read_and_written_as_it_always_was() {
     assert_eq!(transaction.open_table(EPOCHS).unwrap().get("anna/b!x").unwrap().unwrap().value(), 8);
 }
 
+/// A drivetap of version 1 would read the record and save it without its losses: it must not open the file.
+#[tokio::test]
+async fn version_1_is_upgraded_and_what_a_live_sink_lost_is_kept_from_then_on() {
+    let (folder, path) = state();
+    fs::write(&path, database(folder.path(), |transaction| rows_of(transaction, 1, FULL_RECORD.as_bytes()))).unwrap();
+    let feed = feed("anna", "b!x");
+    let store = RedbStore::open(&path).unwrap();
+    let (epoch, record) = store.open(&feed).await.unwrap();
+    assert_eq!(record, Some(full_record()));
+    store.save(&feed, epoch, &record_of_version_2()).await.unwrap();
+    store.close().await;
+
+    let version_1 = RedbStore::open_as(&path, Schema { upgrades: &[] }).unwrap_err();
+    assert_eq!(version_1, OpenStoreError::NewerVersion { path: path.canonicalize().unwrap(), found: 2, known: 1 });
+    let store = RedbStore::open(&path).unwrap();
+    assert_eq!(store.open(&feed).await.unwrap().1, Some(record_of_version_2()));
+    store.close().await;
+}
+
 #[tokio::test]
 async fn an_older_file_is_upgraded_once_and_a_newer_one_refused() {
     /// What a next version could do: every epoch moves on by 100.
@@ -323,7 +342,7 @@ async fn an_older_file_is_upgraded_once_and_a_newer_one_refused() {
 
     let upgraded = fs::read(&path).unwrap();
     let newer = OpenStoreError::NewerVersion { path: path.canonicalize().unwrap(), found: 2, known: 1 };
-    assert_eq!(RedbStore::open(&path).unwrap_err(), newer);
+    assert_eq!(RedbStore::open_as(&path, Schema { upgrades: &[] }).unwrap_err(), newer);
     assert!(fs::read(&path).unwrap() == upgraded, "a newer file was written to");
 }
 

@@ -24,7 +24,7 @@ fn beginning_publishes_what_is_there() {
     assert_eq!(rig.page(&["root", "a"], next(1)), PageFrom::Root);
     let (first, events) = rig.published().unwrap();
     assert_eq!(events.len(), 2);
-    rig.handle(Input::Queued { batch: first });
+    rig.handle(Input::Queued { batch: first, lost: Vec::new() });
     rig.page(&["b"], delta(2));
     let (second, events) = rig.published().unwrap();
     assert_eq!(events[0].sequence(), Some(crate::Sequence(2)));
@@ -48,10 +48,10 @@ fn the_cursor_moves_only_over_what_was_acknowledged() {
     rig.signal(session);
     rig.page(&["a"], next(1));
     let (first, _) = rig.published().unwrap();
-    rig.handle(Input::Queued { batch: first });
+    rig.handle(Input::Queued { batch: first, lost: Vec::new() });
     rig.page(&["b"], delta(2));
     let (second, _) = rig.published().unwrap();
-    rig.handle(Input::Queued { batch: second });
+    rig.handle(Input::Queued { batch: second, lost: Vec::new() });
     assert_eq!(rig.saved_place().cursor, Cursor::At(link(0)));
     rig.handle(Input::Acked { through: first });
     assert_eq!((rig.saved_place().cursor, rig.saved_place().sequence), (Cursor::Within(link(1)), 1));
@@ -68,7 +68,7 @@ fn a_page_waits_until_its_predecessor_found_room() {
     rig.page(&["b"], next(2));
     assert!(rig.published().is_none(), "the sinks have no room");
     assert!(rig.fetch_page().is_none(), "one page is asked for ahead, not two");
-    rig.handle(Input::Queued { batch: first });
+    rig.handle(Input::Queued { batch: first, lost: Vec::new() });
     assert!(rig.published().is_some());
     assert!(rig.fetch_page().is_some());
 }

@@ -1,6 +1,7 @@
 mod cursor;
 mod gaps;
 mod hostile;
+mod losses;
 mod resync;
 mod sessions;
 mod walks;
@@ -160,7 +161,7 @@ impl Rig {
     }
 
     fn ack(&mut self, batch: BatchId) {
-        self.handle(Input::Queued { batch });
+        self.handle(Input::Queued { batch, lost: Vec::new() });
         self.handle(Input::Acked { through: batch });
     }
 
