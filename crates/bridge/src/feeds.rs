@@ -3,7 +3,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use drivetap_core::feed::{FeedSettings, SubscriptionSettings, Timing};
+use drivetap_core::feed::{FeedSettings, Start, SubscriptionSettings, Timing};
 use drivetap_core::{AccountName, FeedId};
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinSet;
@@ -27,6 +27,8 @@ pub(crate) struct Feeds {
     pub(crate) view: Arc<View>,
     pub(crate) tasks: JoinSet<FeedId>,
     pub(crate) running: HashMap<FeedId, Running>,
+    /// The numbers of the subscriptions whose drive is known.
+    pub(crate) resolved: BTreeSet<usize>,
 }
 
 pub(crate) struct Running {
@@ -96,9 +98,13 @@ impl Feeds {
                     match found {
                         Found::NotYet(_) => {}
                         Found::Feed(feed) if gathering => {
+                            self.resolved.insert(number);
                             known.entry(feed).or_default().insert(number);
                         }
-                        Found::Feed(feed) => self.join(feed, number),
+                        Found::Feed(feed) => {
+                            self.resolved.insert(number);
+                            self.join(feed, number);
+                        }
                     }
                 }
                 Some(ended) = self.tasks.join_next() => match ended {
@@ -148,8 +154,13 @@ impl Feeds {
             return;
         };
         let subscriptions = serves.iter().filter_map(|n| Some(self.subscriptions.get(*n)?.1.clone())).collect();
-        let settings =
-            FeedSettings { id: id.clone(), base_url: self.base_url.clone(), subscriptions, timing: self.timing.clone() };
+        let settings = FeedSettings {
+            id: id.clone(),
+            base_url: self.base_url.clone(),
+            subscriptions,
+            may_begin: self.may_begin(&id.account),
+            timing: self.timing.clone(),
+        };
         let release = CancellationToken::new();
         let join = Arc::new(Notify::new());
         let running = Running { release: release.clone(), serves, joining: BTreeSet::new(), join: Arc::clone(&join) };
@@ -181,6 +192,12 @@ impl Feeds {
             }
             id
         });
+    }
+
+    /// Whether a subscription of the account that says `beginning` may be any drive's yet.
+    fn may_begin(&self, account: &AccountName) -> bool {
+        let mut unknown = self.subscriptions.iter().enumerate().filter(|(number, _)| !self.resolved.contains(number));
+        unknown.any(|(_, (whose, subscription))| whose == account && subscription.start == Start::Beginning)
     }
 
     /// Waits until all have let go; `outcome` becomes what broke down on the way.

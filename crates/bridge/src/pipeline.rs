@@ -1,4 +1,4 @@
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -83,8 +83,17 @@ impl Pipeline {
             dispatchers.spawn(dispatcher.run(Self::CLOSE));
         }
 
-        let mut feeds =
-            Feeds { shared, base_url, timing, accounts, subscriptions, view, tasks: JoinSet::new(), running: HashMap::new() };
+        let mut feeds = Feeds {
+            shared,
+            base_url,
+            timing,
+            accounts,
+            subscriptions,
+            view,
+            tasks: JoinSet::new(),
+            running: HashMap::new(),
+            resolved: BTreeSet::new(),
+        };
         let mut outcome = feeds.run(shutdown, &heard, &mut dispatchers).await;
 
         // The drain: feeds let go first, because they wait for the sinks; then the sinks finish what was put in.

@@ -369,6 +369,7 @@ fn settings(start: Start) -> FeedSettings {
         id: FeedId { account: AccountName::default(), drive: drive.id },
         base_url: "https://graph.microsoft.com/v1.0".to_owned(),
         subscriptions: vec![SubscriptionSettings { resource: Resource::Me, emit: Emit { signals: true, changes: true }, start }],
+        may_begin: false,
         timing: Timing {
             poll: seconds(20),
             lag_retries: vec![seconds(2)],

@@ -142,7 +142,7 @@ pub(super) fn record_of_version_2() -> Record {
 }
 
 const NEW_IN_VERSION_2: &str =
-    r#","losses":[{"sink":"live","from":"2026-03-01T09:00:00Z","first":4700,"last":4710}],"last_alive""#;
+    r#","losses":[{"sink":"live","from":"2026-03-01T09:00:00Z","first":4700,"last":4710}],"may_begin":true,"last_alive""#;
 
 /// The record of version 1, written by hand: files that are out there hold it.
 pub(super) const FULL_RECORD: &str = concat!(

@@ -40,6 +40,54 @@ async fn an_account_that_somebody_else_signs_in_to_walks_their_drive_and_not_the
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_look_up_that_fails_and_answers_late_makes_no_latest_of_a_beginning_and_loses_nothing() {
+    let graph = MemoryGraph::new();
+    let drive = graph.mount(&Resource::Me, "b!x", DriveType::Business);
+    for (remedy, code) in [
+        (Remedy::Retry { after: None }, "HTTP 503"),
+        (Remedy::Retry { after: Some(Duration::from_secs(30)) }, "activityLimitReached"),
+        (Remedy::RetrySlowly { after: None }, "itemNotFound"),
+    ] {
+        graph.fail_drive(Failure { remedy, code: code.to_owned() });
+    }
+    graph.upsert(&drive, "before", json!({"name": "before"}));
+    let beginning = SubscriptionSettings { start: Start::Beginning, ..watch("me") };
+    let mut world = World::start(graph, drive, Arc::default(), |builder| builder.subscription(AccountName::default(), beginning));
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    world.change("meanwhile");
+    let peer = world.connect().await;
+    world.change("with the first walk under way");
+    peer.notify(&tap());
+    world.changed(3).await;
+    let subjects: Vec<_> = world.changes().iter().map(|event| event.subject().unwrap().to_owned()).collect();
+    assert_eq!(subjects, ["before", "meanwhile", "with the first walk under way"]);
+    world.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_subscription_from_the_beginning_whose_drive_is_known_late_begins_though_another_began_with_the_latest() {
+    let graph = MemoryGraph::new();
+    let drive = graph.mount(&Resource::Me, "b!x", DriveType::Business);
+    graph.mount(&"drive:b!x".parse().unwrap(), "b!x", DriveType::Business);
+    graph.fail_drive(Failure {
+        remedy: Remedy::RetrySlowly { after: Some(Duration::from_secs(120)) },
+        code: "itemNotFound".to_owned(),
+    });
+    graph.upsert(&drive, "before", json!({"name": "before"}));
+    let account = AccountName::default;
+    let beginning = SubscriptionSettings { start: Start::Beginning, ..watch("drive:b!x") };
+    let mut world = World::start(graph, drive, Arc::default(), |builder| {
+        builder.subscription(account(), beginning).subscription(account(), watch("me"))
+    });
+    let _peer = world.connect().await;
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    assert!(world.changes().is_empty(), "it began with the latest: the other drive is not known yet");
+    tokio::time::sleep(Duration::from_secs(600)).await;
+    assert_eq!(world.changes().iter().map(|event| event.subject().unwrap().to_owned()).collect::<Vec<_>>(), ["before"]);
+    world.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn shutdown_is_seen_while_a_feed_is_joined() {
     let graph = MemoryGraph::new();
     let drive = graph.mount(&Resource::Me, "b!x", DriveType::Business);

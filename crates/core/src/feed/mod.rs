@@ -58,6 +58,8 @@ pub struct Feed {
     ledger: Ledger,
     gaps: Gaps,
     losses: Losses,
+    /// See [`Record::may_begin`].
+    may_begin: bool,
     /// The last batch that every sink's window has taken, or lost.
     queued: BatchId,
     /// The last batch that every sink which holds the cursor has.
@@ -132,12 +134,20 @@ impl Feed {
         }
         let walk = Walk::new(&settings, &record.place, now);
         let mut ledger = Ledger::new(record.place);
-        let again = walk.is_some().then(|| ledger.ahead().enumerated_again(now.wall)).flatten();
+        let begins = walk.is_some() && settings.start() == Start::Beginning;
+        let again = match ledger.ahead() {
+            _ if walk.is_none() => None,
+            // It began with the latest before this subscription's drive was known.
+            place if begins && record.may_begin && place.cursor != Cursor::None => Some(place.begun_again(now.wall)),
+            place => place.enumerated_again(now.wall),
+        };
+        let new = ledger.ahead().cursor == Cursor::None;
+        let may_begin = !begins && settings.may_begin && (new || record.may_begin);
         let renewed = again.is_some();
         if let Some(place) = again {
             ledger.step_to(place);
         }
-        if walk.is_some() && ledger.ahead().cursor == Cursor::None && settings.start() == Start::Beginning {
+        if begins && ledger.ahead().cursor == Cursor::None {
             ledger.step_to(Place { cursor: Cursor::Root, ..ledger.ahead().clone() });
         }
         let needs_cursor = walk.is_some() && ledger.ahead().cursor == Cursor::None;
@@ -149,12 +159,19 @@ impl Feed {
             ledger,
             gaps,
             losses: record.losses,
+            may_begin,
             queued: BatchId(0),
             acked: BatchId(0),
             last_alive: record.last_alive,
             alive_due: None,
             // The record is saved before anything is published: ids are made over its incarnation.
-            commit: Commit { dirty: first_start, in_flight: None, retry_at: None, gap_in: None, gap_saved: true },
+            commit: Commit {
+                dirty: first_start || may_begin != record.may_begin,
+                in_flight: None,
+                retry_at: None,
+                gap_in: None,
+                gap_saved: true,
+            },
             store_backoff: settings.timing.backoff.clone(),
             phase: if born { Phase::Running } else { Phase::Birth },
             last_now: now,
@@ -237,7 +254,13 @@ impl Feed {
     #[must_use]
     pub fn record(&self) -> Record {
         let place = self.ledger.acknowledged().clone();
-        Record { place, gaps: self.gaps.clone(), losses: self.losses.clone(), last_alive: self.last_alive }
+        Record {
+            place,
+            gaps: self.gaps.clone(),
+            losses: self.losses.clone(),
+            may_begin: self.may_begin,
+            last_alive: self.last_alive,
+        }
     }
 
     fn on_opened(&mut self, now: Now, attempt: Attempt, result: &Result<(), OpenFailure>) {

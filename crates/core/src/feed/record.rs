@@ -17,6 +17,10 @@ pub struct Record {
     /// What live sinks lost and were not told.
     #[serde(default, skip_serializing_if = "Losses::is_empty")]
     pub losses: Losses,
+    /// It began with the latest, while a subscription that says `beginning` had no known drive: should it turn out to be this one, the feed
+    /// begins again.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub may_begin: bool,
     /// When all sessions were last known to be up: where the gap of a crash starts. `None` until the first session.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_alive: Option<Timestamp>,
@@ -36,7 +40,7 @@ impl Record {
             moved_at: now,
             enumerated_at: now,
         };
-        Self { place, gaps: Gaps::default(), losses: Losses::default(), last_alive: None }
+        Self { place, gaps: Gaps::default(), losses: Losses::default(), may_begin: false, last_alive: None }
     }
 }
 
@@ -76,14 +80,23 @@ impl Place {
         };
         begun.then(|| {
             let code = self.enumeration.as_ref().map_or_else(|| "restart".to_owned(), |enumeration| enumeration.code.clone());
-            Self {
-                generation: self.generation + 1,
-                walk: self.walk + 1,
-                moved_at: now,
-                enumeration: Some(Enumeration { code, items: 0, announced: false }),
-                ..self.clone()
-            }
+            self.next_generation(code, now)
         })
+    }
+
+    /// Where a feed that began with the latest begins with everything: nothing before its cursor was published.
+    pub(super) fn begun_again(&self, now: Timestamp) -> Self {
+        Self { cursor: Cursor::Root, ..self.next_generation("restart".to_owned(), now) }
+    }
+
+    fn next_generation(&self, code: String, now: Timestamp) -> Self {
+        Self {
+            generation: self.generation + 1,
+            walk: self.walk + 1,
+            moved_at: now,
+            enumeration: Some(Enumeration { code, items: 0, announced: false }),
+            ..self.clone()
+        }
     }
 
     /// Takes the number of the next event.
@@ -127,6 +140,10 @@ pub struct Enumeration {
     pub items: u64,
     /// Whether `resync {phase: "started"}` was acknowledged.
     pub announced: bool,
+}
+
+fn is_false(value: &bool) -> bool {
+    !*value
 }
 
 /// 128 bits do not fit into every format's integers: they are kept as 32 hexadecimal digits.

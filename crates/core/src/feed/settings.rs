@@ -13,6 +13,8 @@ pub struct FeedSettings {
     pub base_url: String,
     /// The subscriptions that resolved to this drive, in the order of the configuration. Each has its own endpoint and session.
     pub subscriptions: Vec<SubscriptionSettings>,
+    /// A subscription of the account that says `beginning` has no known drive yet: it may be this one.
+    pub may_begin: bool,
     /// When things are due.
     pub timing: Timing,
 }

@@ -38,7 +38,7 @@ impl<E: Into<redb::Error>> From<E> for SchemaError {
 
 impl Schema {
     /// To upgrade from version `n`, the upgrade at `n - 1` runs, and those after it.
-    pub(super) const CURRENT: Self = Self { upgrades: &[losses] };
+    pub(super) const CURRENT: Self = Self { upgrades: &[to_version_2] };
 
     /// Lays out a new database.
     pub(super) fn create(self, database: &Database) -> Result<(), SchemaError> {
@@ -83,9 +83,8 @@ impl Schema {
     }
 }
 
-/// Version 2: a record has `losses`, which a live sink still has to be told. No row of version 1 has any.
-#[expect(clippy::unnecessary_wraps, reason = "an upgrade may fail")]
-fn losses(_: &WriteTransaction) -> Result<(), redb::Error> {
+/// A record has `losses`, which a live sink still has to be told, and `may_begin`. No row of version 1 has either.
+fn to_version_2(_: &WriteTransaction) -> Result<(), redb::Error> {
     Ok(())
 }
 

@@ -32,6 +32,46 @@ fn beginning_publishes_what_is_there() {
     assert_eq!(rig.saved_place().cursor, Cursor::At(link(2)));
 }
 
+/// Two subscriptions of one drive: the drive of the one that says `beginning` is known only after the feed had to start.
+#[test]
+fn a_beginning_that_is_known_late_begins_all_the_same() {
+    let late = || vec![subscription(BOTH, Start::Latest), subscription(BOTH, Start::Beginning)];
+    let begin = |record: Option<Record>, subscriptions, may_begin| {
+        let now = Now { mono: Instant::now(), wall: "2026-11-23T10:00:00Z".parse().unwrap() };
+        let settings = FeedSettings { may_begin, ..settings(subscriptions) };
+        let feed = Feed::new(settings, record.clone(), now, 7);
+        let mut rig = Rig { feed, now, actions: Vec::new(), saved: record, store: Ok(()) };
+        rig.run();
+        rig
+    };
+    let mut rig = begin(None, vec![subscription(BOTH, Start::Latest)], true);
+    assert_eq!(rig.page(&[], delta(0)), PageFrom::Latest);
+    // A restart, and its drive is still not known.
+    let rig = begin(rig.saved, vec![subscription(BOTH, Start::Latest)], true);
+    let mut rig = begin(rig.saved, late(), false);
+    let (batch, events) = rig.published().unwrap();
+    assert_eq!(data(&events[0]), json!({"phase": "started", "generation": 1, "code": "restart"}));
+    rig.ack(batch);
+    assert_eq!(rig.page(&["root", "a"], delta(1)), PageFrom::Root);
+    let (batch, events) = rig.published().unwrap();
+    assert_eq!((events.len(), data(&events[2])["items"].as_u64()), (3, Some(2)));
+    rig.ack(batch);
+
+    let mut again = begin(rig.saved, late(), false);
+    assert_eq!(again.page(&[], delta(1)), PageFrom::Link(link(1)), "once");
+    assert_eq!(again.saved_place().generation, 1);
+}
+
+/// `start` acts only where there is no cursor.
+#[test]
+fn a_beginning_that_is_configured_later_has_no_effect() {
+    let mut rig = Rig::new();
+    rig.page(&[], delta(0));
+    let mut rig = Rig::at(rig.now, vec![subscription(BOTH, Start::Latest), subscription(BOTH, Start::Beginning)], rig.saved);
+    assert_eq!(rig.page(&[], delta(0)), PageFrom::Link(link(0)));
+    assert_eq!(rig.saved_place().generation, 0);
+}
+
 #[test]
 fn the_record_is_saved_before_the_first_event() {
     let subscriptions = vec![subscription(BOTH, Start::Beginning)];

@@ -186,6 +186,7 @@ fn settings(subscriptions: Vec<SubscriptionSettings>) -> FeedSettings {
         id: FeedId { account: AccountName::default(), drive: drive.id },
         base_url: "https://graph.microsoft.com/v1.0".to_owned(),
         subscriptions,
+        may_begin: false,
         timing: Timing::new(backoff, slow),
     }
 }
