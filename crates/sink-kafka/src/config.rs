@@ -1,4 +1,3 @@
-use std::collections::BTreeMap;
 use std::fmt;
 use std::num::NonZeroUsize;
 use std::time::Duration;
@@ -9,6 +8,7 @@ use rdkafka::error::KafkaError;
 use rdkafka::types::RDKafkaConfRes;
 
 use crate::ledger::Load;
+use crate::properties::Properties;
 use crate::tls;
 
 /// Where events go and in which form. [`KafkaConfig::new`] fills in the defaults.
@@ -35,7 +35,7 @@ pub struct KafkaConfig {
     ///
     /// With `acks` below `all`, "durable" means no more than what the broker then promises. `enable.idempotence=false` keeps the
     /// order by sending one record at a time. Keys that would break what a sink promises are refused, see [`InvalidConfig::Reserved`].
-    pub librdkafka: BTreeMap<String, String>,
+    pub librdkafka: Properties,
     /// How many bytes of records may wait for their acknowledgement; 8 MiB. A larger event goes alone.
     pub in_flight_bytes: usize,
     /// How many records may wait for their acknowledgement; 10,000.
@@ -130,7 +130,7 @@ impl KafkaConfig {
             topic: topic.into(),
             dead_letter_topic: None,
             mode: Mode::default(),
-            librdkafka: BTreeMap::new(),
+            librdkafka: Properties::default(),
             in_flight_bytes: 8 * 1024 * 1024,
             in_flight_messages: NonZeroUsize::MIN.saturating_add(9_999),
             connect_timeout: Duration::from_secs(10),
@@ -150,7 +150,7 @@ impl KafkaConfig {
     /// more is due behind it, librdkafka's thread asks without a pause whether it may go, and takes a whole core for that. Where records
     /// are to wait for company, though, it needs more of them than it sends.
     pub(crate) fn request(&self) -> Option<Load> {
-        let given = |names: &[&str]| names.iter().find_map(|name| self.librdkafka.get(*name)).map(|value| value.trim());
+        let given = |names: &[&str]| names.iter().find_map(|name| self.librdkafka.get(name)).map(|value| value.trim());
         let linger: Option<f64> = given(LINGER).and_then(|value| value.parse().ok());
         if linger.is_some_and(|milliseconds| milliseconds > 5.0) {
             return None;
@@ -170,17 +170,17 @@ impl KafkaConfig {
         self.check()?;
         let mut client = ClientConfig::new();
         for (names, value) in DEFAULTS {
-            if !names.iter().any(|name| self.librdkafka.contains_key(*name)) {
+            if !names.iter().any(|name| self.librdkafka.contains_key(name)) {
                 client.set(names[0], *value);
             }
         }
         if self.is_idempotent() {
             client.set("enable.gapless.guarantee", "true");
-        } else if !LINGER.iter().any(|key| self.librdkafka.contains_key(*key)) {
+        } else if !LINGER.iter().any(|key| self.librdkafka.contains_key(key)) {
             // Records go one by one: there is no company to wait for.
             client.set(LINGER[0], "0");
         }
-        if self.uses_tls() && !CA_KEYS.iter().any(|key| self.librdkafka.contains_key(*key)) {
+        if self.uses_tls() && !CA_KEYS.iter().any(|key| self.librdkafka.contains_key(key)) {
             client.set(CA_KEYS[0], Self::SYSTEMS_AUTHORITIES);
         }
         client.extend(self.librdkafka.clone());
@@ -228,7 +228,7 @@ impl KafkaConfig {
                 return wrong("is not a name that Kafka takes: 1 to 249 of a-z A-Z 0-9 . _ -, and neither `.` nor `..`");
             }
         }
-        match RESERVED.iter().find(|(key, _)| self.librdkafka.contains_key(*key)) {
+        match RESERVED.iter().find(|(key, _)| self.librdkafka.contains_key(key)) {
             Some((key, instead)) => Err(InvalidConfig::Reserved { key: (*key).to_owned(), instead }),
             None => Ok(()),
         }
@@ -255,7 +255,7 @@ impl fmt::Debug for KafkaConfig {
             .field("topic", &self.topic)
             .field("dead_letter_topic", &self.dead_letter_topic)
             .field("mode", &self.mode)
-            .field("librdkafka", &self.librdkafka.keys())
+            .field("librdkafka", &self.librdkafka)
             .field("in_flight_bytes", &self.in_flight_bytes)
             .field("in_flight_messages", &self.in_flight_messages)
             .field("connect_timeout", &self.connect_timeout)

@@ -47,7 +47,7 @@ impl KafkaDeadLetters {
         };
         let mut letters = KafkaConfig { topic, dead_letter_topic: None, ..sink.clone() };
         for (names, value) in OWN_KEYS {
-            names.iter().for_each(|name| drop(letters.librdkafka.remove(*name)));
+            names.iter().for_each(|name| drop(letters.librdkafka.remove(name)));
             letters.librdkafka.insert(names[0].to_owned(), (*value).to_owned());
         }
         Ok(Some(Self { writer: Writer::new(letters)?, refused_by: sink.topic.clone() }))

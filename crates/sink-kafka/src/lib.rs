@@ -27,6 +27,7 @@ mod dead_letters;
 mod ledger;
 mod parcel;
 mod producer;
+mod properties;
 mod read_back;
 mod record;
 mod sink;
@@ -36,6 +37,7 @@ mod writer;
 
 pub use config::{InvalidConfig, KafkaConfig, Mode};
 pub use dead_letters::KafkaDeadLetters;
+pub use properties::Properties;
 pub use read_back::{ReadBack, ReadBackError, Stored};
 pub use sink::KafkaSink;
 

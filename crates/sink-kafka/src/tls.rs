@@ -18,12 +18,12 @@ const KEY_STORE: &str = "ssl.keystore.location";
 
 /// Whether a certificate is shown to a broker that asks for one.
 pub(crate) fn shows_certificate(config: &KafkaConfig) -> bool {
-    CERTIFICATE.iter().chain([&KEY_STORE]).any(|key| config.librdkafka.contains_key(*key))
+    CERTIFICATE.iter().chain([&KEY_STORE]).any(|key| config.librdkafka.contains_key(key))
 }
 
 /// Touches no network. Blocks for some milliseconds where TLS is configured.
 pub(crate) fn check(config: &KafkaConfig) -> Result<(), InvalidConfig> {
-    let first = |names: &[&'static str]| names.iter().copied().find(|name| config.librdkafka.contains_key(*name));
+    let first = |names: &[&'static str]| names.iter().copied().find(|name| config.librdkafka.contains_key(name));
     let missing = |key: &str, reason: String| Err(InvalidConfig::Certificate { key: key.to_owned(), reason });
     for key in KafkaConfig::FILES {
         let Some(path) = config.librdkafka.get(key).filter(|path| *path != KafkaConfig::SYSTEMS_AUTHORITIES) else { continue };
@@ -63,8 +63,8 @@ fn load(config: &KafkaConfig) -> Result<(), InvalidConfig> {
         Err(KafkaError::ClientCreation(words)) => words,
         Err(error) => error.to_string(),
     };
-    let named = words.split_once(" failed: ").map(|(key, _)| key).filter(|key| config.librdkafka.contains_key(*key));
-    let key = named.or(KEY.into_iter().find(|key| config.librdkafka.contains_key(*key))).unwrap_or("ssl.ca.location");
+    let named = words.split_once(" failed: ").map(|(key, _)| key).filter(|key| config.librdkafka.contains_key(key));
+    let key = named.or(KEY.into_iter().find(|key| config.librdkafka.contains_key(key))).unwrap_or("ssl.ca.location");
     let reason = if !KEY.contains(&key) {
         plain(config, &words)
     } else if words.contains("key values mismatch") {
