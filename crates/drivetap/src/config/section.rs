@@ -200,6 +200,11 @@ impl<'d> Section<'d> {
             self.cx.problems.at(&at.span, format!("{key} holds no certificate in PEM (-----BEGIN CERTIFICATE-----)"));
             return None;
         }
+        #[cfg(any(feature = "reqwest", feature = "native", feature = "redis"))]
+        if let Err(problem) = are_authorities(&at.value) {
+            self.cx.problems.at(&at.span, format!("{key} holds a certificate that cannot be read: {problem}"));
+            return None;
+        }
         Some(at)
     }
 
@@ -365,6 +370,20 @@ fn kind(value: &DeValue<'_>) -> &'static str {
         DeValue::Array(_) => "a list",
         DeValue::Table(_) => "a table",
     }
+}
+
+/// What a client would say of them when it starts.
+#[cfg(any(feature = "reqwest", feature = "native", feature = "redis"))]
+fn are_authorities(pem: &[u8]) -> Result<(), String> {
+    use rustls::RootCertStore;
+    use rustls::pki_types::CertificateDer;
+    use rustls::pki_types::pem::PemObject as _;
+
+    let mut store = RootCertStore::empty();
+    for certificate in CertificateDer::pem_slice_iter(pem) {
+        store.add(certificate.map_err(|error| error.to_string())?).map_err(|error| error.to_string())?;
+    }
+    Ok(())
 }
 
 #[cfg(test)]

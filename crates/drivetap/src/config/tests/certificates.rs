@@ -42,9 +42,12 @@ fn a_certificate_without_its_key_without_tls_or_without_its_file_is_said_with_it
         &format!("{redis}cert_file = \"cert.pem\"\nkey_file = \"junk.pem\"\n"),
         &["d.toml:12:12: key_file holds no private key in PEM (-----BEGIN PRIVATE KEY-----)".to_owned()],
     );
+    let broken = "ca_file holds a certificate that cannot be read: invalid peer certificate: BadEncoding";
+    check(&format!("{redis}ca_file = \"cert.pem\"\n"), &[format!("d.toml:11:11: {broken}")]);
+    check("[network]\nca_file = \"cert.pem\"\n", &[format!("d.toml:9:11: {broken}")]);
     check(
         &format!("{}ca_file = \"cert.pem\"\n", redis.replace("rediss", "redis")),
-        &["d.toml:11:11: ca_file is for TLS: write rediss:// in the url".to_owned()],
+        &[format!("d.toml:11:11: {broken}"), "d.toml:11:11: ca_file is for TLS: write rediss:// in the url".to_owned()],
     );
 
     let kafka = "[sink.k]\ntype = \"kafka\"\nbootstrap_servers = \"h:1\"\ntopic = \"t\"\n[sink.k.librdkafka]\n";
