@@ -8,7 +8,7 @@ use std::time::Duration;
 use drivetap_emulator::{Account, Answer, Config, Fault, LoginError, ME_DRIVE, RefreshTokens, Route};
 use serde_json::Value;
 
-use crate::support::{CHANGE, Program, Scene, Terminal, closed_port, of_type, until};
+use crate::support::{CHANGE, Program, Scene, Terminal, browse, closed_port, code_in, of_type, until, visit};
 
 /// An emulator that takes no token but what its identity platform gave out, and is asked every second.
 async fn strict() -> Scene {
@@ -61,29 +61,6 @@ impl Scene {
         let requests = self.graph.requests();
         requests.iter().filter(|request| request.path.ends_with("/oauth2/v2.0/token")).count()
     }
-}
-
-/// The code in "… and enter the code ABCDEF123".
-fn code_in(text: &str) -> String {
-    let (_, after) = text.split_once("enter the code ").unwrap();
-    after.chars().take_while(char::is_ascii_alphanumeric).collect()
-}
-
-/// What a browser does with a page that sends it on: the status and the body at the end, and where that was.
-async fn browse(url: &str) -> (u16, String, String) {
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let client = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build().unwrap();
-    let page = client.get(url).send().await.unwrap();
-    let location = page.headers().get("Location").unwrap().to_str().unwrap().to_owned();
-    let (status, body) = visit(&location).await;
-    (status, body, location)
-}
-
-async fn visit(url: &str) -> (u16, String) {
-    // The browser resolves `localhost`, and tries 127.0.0.1 when nobody answers at ::1.
-    let address = url.strip_prefix("http://localhost:").unwrap();
-    let (port, path) = address.split_once('/').unwrap();
-    crate::support::get(&format!("127.0.0.1:{port}"), &format!("/{path}")).await.unwrap_or((0, String::new()))
 }
 
 #[tokio::test(flavor = "multi_thread")]
