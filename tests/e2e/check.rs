@@ -7,7 +7,7 @@ use drivetap_tests::{Authority, Proxy, free_port};
 use serde_json::Value;
 
 use crate::support::kafka::{Topic, bootstrap_servers};
-use crate::support::{Ended, Program, Scene, TOKEN, closed_port, config, redis, unique};
+use crate::support::{Ended, Program, Scene, TOKEN, closed_port, config, redis, service, unique};
 
 /// The line of a check.
 #[track_caller]
@@ -34,7 +34,7 @@ async fn where_all_is_well_each_line_has_its_mark_and_nothing_is_published() {
         ("✓ endpoint me: ", "good for"),
         ("✓ socket   me: ", "a ping every 25 s"),
         ("✓ delta    me: ", "its end"),
-        ("✓ sink     bus: ", &topic.name),
+        ("✓ sink     bus: ", &format!("{} may be written, idempotently", topic.name)),
         ("✓ sink     live: ", "Redis "),
     ] {
         assert!(line(&ended, begin).contains(part), "{begin}: {ended:#?}");
@@ -56,6 +56,12 @@ async fn what_cannot_be_reached_is_69_with_the_fix_and_json_is_an_object_a_line(
     let [sink] = *failed else { panic!("{lines:#?}") };
     assert_eq!((sink["check"].as_str(), sink["of"].as_str()), (Some("sink"), Some("kafka")));
     assert!(sink["detail"].as_str().unwrap().contains("not-there") && sink["fix"].is_string(), "{sink}");
+
+    let denied = Topic::with(&format!("{}{}", service("/kafka/denied_prefix"), unique("e2e-check")), &[]).await;
+    let sink = format!("kafka://{}/{}", bootstrap_servers(), denied.name);
+    let ended = scene.drivetap(&["check", "--base-url", &base_url, "--sink", &sink]).end().await;
+    ended.assert(69, &["1 of 9 checks failed"]);
+    assert!(line(&ended, "✗ sink").contains(&format!("no permission to write to topic `{}`", denied.name)), "{ended:#?}");
 
     let away = format!("http://127.0.0.1:{}/v1.0", closed_port());
     let ended = scene.drivetap(&["check", "--base-url", &away]).end().await;

@@ -26,6 +26,7 @@ mod config;
 mod dead_letters;
 mod ledger;
 mod parcel;
+mod permissions;
 mod producer;
 mod properties;
 mod read_back;
@@ -37,6 +38,7 @@ mod writer;
 
 pub use config::{InvalidConfig, KafkaConfig, Mode};
 pub use dead_letters::KafkaDeadLetters;
+pub use permissions::{Granted, ask_permission};
 pub use properties::Properties;
 pub use read_back::{ReadBack, ReadBackError, Stored};
 pub use sink::KafkaSink;

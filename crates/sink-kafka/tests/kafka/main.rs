@@ -5,6 +5,7 @@ mod broker;
 mod contract;
 mod dead_letters;
 mod injected;
+mod permissions;
 mod read_back;
 mod records;
 mod refusals;

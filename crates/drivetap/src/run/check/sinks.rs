@@ -18,15 +18,18 @@ pub(super) async fn probe(kind: SinkKind) -> Result<String, Problem> {
 
 #[cfg(feature = "kafka")]
 async fn kafka(config: drivetap_bridge::sink_kafka::KafkaConfig) -> Result<String, Problem> {
-    let (topic, within) = (config.topic.clone(), config.connect_timeout);
-    let mut sink = drivetap_bridge::sink_kafka::KafkaSink::new(config)
+    use drivetap_bridge::sink_kafka::{KafkaSink, ask_permission};
+
+    const FIX: &str = "start the brokers, make the topic, or permit Describe and Write of it; the reason names which";
+    let within = config.connect_timeout;
+    let mut sink = KafkaSink::new(config.clone())
         .map_err(|error| Problem::new(Kind::Config, error.to_string(), "correct it; `drivetap validate` shows the place"))?;
     let connected = sink.connect().await;
     Box::new(sink).close(within).await;
-    connected.map_err(|error| {
-        not_ready(error, "start the brokers, make the topic, or permit Describe and Write of it; the reason names which")
-    })?;
-    Ok(format!("the topic {topic} is there; that it may be written shows with the first event"))
+    connected.map_err(|error| not_ready(error, FIX))?;
+    let granted = ask_permission(config).await.map_err(|error| not_ready(error, FIX))?;
+    let idempotently = if granted.idempotent.is_some() { ", idempotently" } else { "" };
+    Ok(format!("{} may be written{idempotently}", granted.topics.join(" and ")))
 }
 
 #[cfg(feature = "redis")]
