@@ -31,6 +31,45 @@ async fn on_a_terminal_a_spinner_turns_until_ready_and_each_event_is_a_line_unti
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_line_is_no_wider_than_the_window_whatever_a_name_is_written_in() {
+    /// What these tests write, as a terminal shows it.
+    fn columns(text: &str) -> usize {
+        let of = |c| match c {
+            '\u{301}' | '\u{200d}' => 0,
+            '\u{4e00}'..='\u{9fff}' => 2,
+            _ => 1,
+        };
+        text.chars().map(of).sum()
+    }
+
+    let scene = Scene::new().await;
+    let (base_url, me) = (scene.graph.base_url(), scene.me());
+    let lines = tokio::task::spawn_blocking(move || {
+        let env = [("DRIVETAP_TOKEN", TOKEN), ("NO_COLOR", "1")];
+        let args = ["listen", "me", "--type", "change", "--base-url", &base_url];
+        let mut terminal = Terminal::drivetap(&args, &env).wide(60);
+        terminal.shows("Ctrl-C ends.");
+        let names = [format!("{}.txt", "你好世界".repeat(8)), "cafe\u{301} ".repeat(12), "exe\u{202e}gpj.txt".to_owned()];
+        let lines = names.map(|name| {
+            me.create("/Plans", &name).unwrap();
+            terminal.shows("changed  ");
+            terminal.shows("\r\n")
+        });
+        terminal.interrupt();
+        assert_eq!(terminal.end().1, Some(0));
+        lines
+    })
+    .await
+    .unwrap();
+    // The time and the kind are before it.
+    let room = 60 - "2026-05-28T20:26:41Z  changed  ".len();
+    assert!(lines.iter().all(|line| columns(line) <= room), "{lines:#?}");
+    assert!(lines[0].starts_with("你好世界") && lines[0].ends_with('…') && columns(&lines[0]) >= room - 1, "{lines:#?}");
+    assert!(lines[1].starts_with("cafe\u{301} cafe\u{301}") && !lines[1].ends_with("e…"), "{lines:#?}");
+    assert!(lines[2].contains("exe\\u{202e}gpj.txt"), "{lines:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn no_color_is_respected_on_a_terminal() {
     let (screen, code) = tokio::task::spawn_blocking(|| {
         let mut terminal = Terminal::drivetap(&["demo", "--for", "4s"], &[("NO_COLOR", "1")]);
