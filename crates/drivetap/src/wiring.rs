@@ -59,6 +59,7 @@ impl Parts {
     pub(crate) fn warn_of_closed_stdout(&self) {
         if self.has_closed_stdout() {
             warn!(
+                reason = "it was so before the program began",
                 "standard output is closed: its events are held, or left to the other durable sinks; `>/dev/null` throws them away"
             );
         }
@@ -259,7 +260,10 @@ pub(crate) fn transport(network: &Network) -> Result<Arc<dyn Transport>, Failure
             use drivetap_bridge::transport::{RustSocketIo, RustSocketIoConfig};
 
             if network.proxy.is_set() {
-                warn!("the proxy reaches Graph only: the transport \"rust-socketio\" opens its sockets without one");
+                warn!(
+                    reason = "its library takes none",
+                    "the proxy reaches Graph only: the transport \"rust-socketio\" opens its sockets without one"
+                );
             }
             let config = RustSocketIoConfig { ca_pem: network.ca_pem.clone(), max_sessions: network.max_sessions };
             Ok(Arc::new(RustSocketIo::new(&config).map_err(|error| Failure::config(chain(&error)))?))

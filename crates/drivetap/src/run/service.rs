@@ -30,7 +30,10 @@ impl Service {
         // Before the first counter: what was counted without a recorder is lost.
         let metrics = config.admin.map(|_| Metrics::install()).transpose()?;
         if config.state.is_none() {
-            warn!("there is no [state], so cursors are kept in memory: a restart begins anew, and changes meanwhile are missed");
+            warn!(
+                reason = "nothing says where to keep them",
+                "there is no [state], so cursors are kept in memory: a restart begins anew, and changes meanwhile are missed"
+            );
         }
         let store = wiring::store(config.state.clone()).await?;
         let sinks = std::mem::take(&mut config.sinks);

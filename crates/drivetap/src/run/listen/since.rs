@@ -61,7 +61,7 @@ impl Since {
                 let answer = self.graph.page(drive, &PageFrom::Link(link), share).await;
                 match &answer {
                     Err(Failure { remedy, code }) if !matches!(remedy, Remedy::Retry { .. } | Remedy::SignIn) => {
-                        tracing::warn!(%drive, code, "Graph takes no time here: deletions since then are unknown");
+                        tracing::warn!(%drive, reason = code, "Graph takes no time here: deletions since then are unknown");
                         self.turns(drive, Some(How::Filter));
                         self.filtered(drive, from, share).await
                     }
