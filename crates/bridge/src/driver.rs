@@ -1,4 +1,5 @@
 mod answers;
+mod pages;
 
 use std::collections::{HashMap, VecDeque};
 use std::num::NonZeroUsize;
@@ -6,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use drivetap_core::feed::{Action, Attempt, BatchId, EndedBy, Feed, FeedSettings, Input, Loss, Urgency};
-use drivetap_core::{Event, EventType, Failure, FeedId, Notification, NotificationUrl, Page, PageFrom, Resource};
+use drivetap_core::{Event, EventType, Failure, FeedId, Notification, NotificationUrl, Page, PageEnd, PageFrom, Resource};
 use drivetap_graph::{Share, Slot};
 use drivetap_transport::{Ended, Limits, OpenError, Session, Who};
 use futures_util::StreamExt;
@@ -17,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
 use self::answers::{open_failure, store_failure};
+use self::pages::Early;
 use crate::account::{Account, HeldBack};
 use crate::dispatch::{Progress, SignalRoom, Signals};
 use crate::pipeline::FeedView;
@@ -41,6 +43,10 @@ pub(crate) struct Driver {
     slot: Option<Slot>,
     /// Of the page that the feed has and has not published yet.
     unpublished: Option<Share>,
+    /// The next page of the walk, from before the feed has worked through this one.
+    early: Option<Early>,
+    /// Of the walk that is under way.
+    urgency: Urgency,
     progress: Arc<Progress>,
     held_back: HeldBack,
     status: watch::Sender<FeedStatus>,
@@ -132,6 +138,8 @@ impl Driver {
             offering: false,
             slot: None,
             unpublished: None,
+            early: None,
+            urgency: Urgency::Safety,
             progress,
             held_back: HeldBack::default(),
             status,
@@ -240,7 +248,7 @@ impl Driver {
         }
         self.offer_next();
         // Whatever the walk waits for now, it is not Graph: another one may begin. A fetch has taken the slot along.
-        self.slot = None;
+        (self.slot, self.early) = (None, None);
         let status = self.feed.status(self.shared.clock.now());
         if !status.walking {
             self.unpublished = None;
@@ -287,6 +295,9 @@ impl Driver {
             Done::Page { attempt, result, slot, share } => {
                 self.slot = slot;
                 self.unpublished = Some(share).filter(|_| result.is_ok());
+                if let Ok(Page { end: PageEnd::Next(link), .. }) = &result {
+                    self.ask_early(PageFrom::Link(link.clone()));
+                }
                 let input = Input::Page { attempt, result };
                 self.log(&input);
                 self.handle(input);
@@ -341,21 +352,6 @@ impl Driver {
                 let _turn = held_back.during(account.turn(urgency)).await;
                 let result = account.heard(account.graph.endpoint(&resource).await);
                 Done::Input(Input::Endpoint { attempt, result })
-            }
-            .boxed(),
-        );
-    }
-
-    fn fetch_page(&mut self, attempt: Attempt, from: PageFrom, urgency: Urgency) {
-        let (account, shared, drive) = (Arc::clone(&self.account), Arc::clone(&self.shared), self.id.drive.clone());
-        let (held_back, slot) = (self.held_back.clone(), self.slot.take());
-        // The page before is published, or had nothing to publish.
-        self.unpublished = None;
-        self.jobs.push(
-            async move {
-                let (slot, mut share, _turn) = held_back.during(account.page_turn(&shared.walks, &from, urgency, slot)).await;
-                let result = account.heard(account.graph.page(&drive, &from, &mut share).await);
-                Done::Page { attempt, result, slot, share }
             }
             .boxed(),
         );
