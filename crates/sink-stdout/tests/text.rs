@@ -120,8 +120,8 @@ fn a_line_is_no_wider_than_its_terminal() {
     let event = change(item);
     for (width, line) in [
         (200, "2026-05-28T20:26:41Z  changed  /Documents/2026/Grüße 你好.docx  Adele Vance  12.3 kB  [me]"),
-        (80, "2026-05-28T20:26:41Z  changed  …/2026/Grüße 你好.docx  Adele Vance  12.3 kB"),
-        (66, "2026-05-28T20:26:41Z  changed  …/Grüße 你好.docx  Adele Vance"),
+        (80, "2026-05-28T20:26:41Z  changed  …/Grüße 你好.docx  Adele Vance  12.3 kB  [me]"),
+        (66, "2026-05-28T20:26:41Z  changed  …/2026/Grüße 你好.docx  Adele Vance"),
         (60, "2026-05-28T20:26:41Z  changed  …/2026/Grüße 你好.docx"),
         (42, "2026-05-28T20:26:41Z  changed  /Documents…"),
         (38, "changed  …/2026/Grüße 你好.docx"),

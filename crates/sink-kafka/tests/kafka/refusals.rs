@@ -94,15 +94,9 @@ async fn a_cluster_that_is_not_there_is_a_reason_to_wait() {
 
 #[tokio::test]
 async fn keys_that_contradict_each_other_are_a_reason_to_stop() {
-    let cases: [(&[(&str, &str)], &str); 2] = [
-        (&[("acks", "1")], "acks"),
-        (&[("security.protocol", "ssl"), ("ssl.ca.location", "/nowhere/ca.pem")], "ssl.ca.location"),
-    ];
-    for (keys, word) in cases {
-        let mut sink = KafkaSink::new(plaintext("t", keys)).unwrap();
-        let Err(NotReady::Never(reason)) = sink.connect().await else { panic!("{keys:?} is taken") };
-        assert!(reason.contains(word), "{reason}");
-    }
+    let mut sink = KafkaSink::new(plaintext("t", &[("acks", "1")])).unwrap();
+    let Err(NotReady::Never(reason)) = sink.connect().await else { panic!("acks=1 is taken") };
+    assert!(reason.contains("acks"), "{reason}");
 }
 
 #[tokio::test]
