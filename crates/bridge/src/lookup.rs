@@ -71,7 +71,8 @@ async fn attempt(subscription: &SubscriptionSettings, account: &Account, store: 
         (Ok(drive), Some(kept)) if drive.id == kept.id => return Ok(kept),
         (Ok(drive), None) => drive,
         (Ok(drive), Some(kept)) => {
-            warn!(account = %account.name, was = %kept.id, is = %drive.id, "somebody else has signed in: the account's drive is another one");
+            let (name, was, is) = (&account.name, &kept.id, &drive.id);
+            warn!(account = %name, %was, %is, reason = "somebody else has signed in", "the account's drive is another one");
             drive
         }
         (Err(failure), Some(kept)) => {

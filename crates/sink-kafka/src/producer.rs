@@ -71,7 +71,7 @@ impl Producer {
     /// Flushes, then lets go. Blocks.
     pub(crate) fn close(self, within: Duration) {
         if let Err(error) = self.native.flush(within) {
-            tracing::warn!(%error, "records were still in flight when the Kafka sink closed");
+            tracing::warn!(reason = %error, "records were still in flight when the Kafka sink closed");
         }
     }
 
@@ -200,9 +200,9 @@ impl ClientContext for Watcher {
             // A connection that failed: `error` hears of it too, and the sink says it in its own words.
             _ if facility == "FAIL" => tracing::info!(target: LOG, facility, "{line}"),
             RDKafkaLogLevel::Emerg | RDKafkaLogLevel::Alert | RDKafkaLogLevel::Critical | RDKafkaLogLevel::Error => {
-                tracing::error!(target: LOG, facility, "{line}");
+                tracing::error!(target: LOG, facility, reason = line, "librdkafka met an error");
             }
-            RDKafkaLogLevel::Warning => tracing::warn!(target: LOG, facility, "{line}"),
+            RDKafkaLogLevel::Warning => tracing::warn!(target: LOG, facility, reason = line, "librdkafka warns"),
             RDKafkaLogLevel::Notice | RDKafkaLogLevel::Info => tracing::info!(target: LOG, facility, "{line}"),
             RDKafkaLogLevel::Debug => tracing::debug!(target: LOG, facility, "{line}"),
         }

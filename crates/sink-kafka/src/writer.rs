@@ -145,7 +145,7 @@ impl Writer {
             }
         };
         if timeout(within, closing).await.is_err() {
-            tracing::warn!("librdkafka is still ending its threads");
+            tracing::warn!(reason = "the time to close is over", "librdkafka is still ending its threads");
         }
     }
 }
@@ -184,7 +184,7 @@ impl Writer {
             }
             return Ok(());
         }
-        tracing::warn!("the cluster answers, but librdkafka delivers nothing: it is started anew");
+        tracing::warn!(reason = "the cluster answers, but nothing is delivered", "librdkafka is started anew");
         let successor = self.stall.take().and_then(|stall| stall.successor);
         self.disconnect();
         self.forget_keys();
@@ -420,6 +420,6 @@ const PURGE_TIMEOUT: Duration = Duration::from_secs(5);
 
 fn ended(result: Result<(), tokio::task::JoinError>) {
     if let Err(error) = result {
-        tracing::error!(%error, "a thread that ended librdkafka did not end well");
+        tracing::error!(reason = %error, "a thread that ended librdkafka did not end well");
     }
 }

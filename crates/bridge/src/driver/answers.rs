@@ -22,7 +22,7 @@ impl Driver {
                 if page.left_out > 0 {
                     let entries = u64::try_from(page.left_out).unwrap_or(u64::MAX);
                     metrics::counter!("drivetap_delta_entries_left_out_total").increment(entries);
-                    warn!(feed = %self.id, entries, "delta listed what has no usable id: it is left out, because no event could name it");
+                    warn!(feed = %self.id, entries, reason = "no event could name it", "delta listed what has no usable id: it is left out");
                 }
             }
             Input::Page { result: Err(failure), .. } => {

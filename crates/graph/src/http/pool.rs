@@ -44,7 +44,7 @@ impl Pool {
         }
         match client(&Way::of(&self.config), &self.tls) {
             Ok(client) => *current = Lease { client, generation: spent.generation.wrapping_add(1) },
-            Err(error) => tracing::warn!(%error, "the old connections to Graph stay in use"),
+            Err(error) => tracing::warn!(reason = %error, "the old connections to Graph stay in use"),
         }
     }
 

@@ -88,7 +88,7 @@ impl LoginToken {
                     Some(Ok(Err(met))) => {
                         let error = met.error.clone();
                         *failed = Some((met, Instant::now() + pause(&error)));
-                        tracing::warn!(login = %self.shared.account, %error, "the sign-in was not renewed");
+                        tracing::warn!(login = %self.shared.account, reason = %error, "the sign-in was not renewed");
                         error
                     }
                     Some(Err(_)) | None => LoginError::Config("the renewal was ended".to_owned()),
