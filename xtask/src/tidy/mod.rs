@@ -9,6 +9,7 @@ mod manifests;
 pub(crate) mod readme;
 mod signatures;
 mod sources;
+mod warnings;
 
 use std::fmt;
 use std::fs;

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use super::{Finding, at_line, line_at, signatures};
+use super::{Finding, at_line, line_at, signatures, warnings};
 
 /// A longer file wants a reason.
 const LINES: usize = 500;
@@ -28,6 +28,7 @@ pub(super) fn check(path: &str, text: &str) -> Vec<Finding> {
     if path.ends_with(".rs") {
         findings.extend(exceptions_have_reasons(path, text));
         findings.extend(signatures::check(path, text));
+        findings.extend(warnings::check(path, text));
         findings.extend(length(path, text, LONG_FILES));
     }
     if path.starts_with("crates/core/src/") && !is_test_module(path) {
