@@ -1,5 +1,5 @@
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use drivetap_core::feed::Urgency;
@@ -9,12 +9,12 @@ use futures_util::FutureExt;
 use tokio::sync::{Notify, Semaphore, SemaphorePermit};
 use tracing::warn;
 
-/// An account of the pipeline: its view of Graph, the gate in front of it, and the first thing that Graph said to it.
+/// An account of the pipeline: its view of Graph, the gate in front of it, and whether Graph ever let it in.
 pub(crate) struct Account {
     pub(crate) name: AccountName,
     pub(crate) graph: Arc<dyn Graph>,
     pub(crate) gate: Gate,
-    first: OnceLock<First>,
+    first: Mutex<Option<First>>,
     heard: Arc<Notify>,
     /// How long the account pauses when its token is refused, as long as its feeds do: then the token's source is read again.
     sign_in: Duration,
@@ -30,16 +30,17 @@ pub(crate) struct Turn<'a> {
     _trial: Option<SemaphorePermit<'a>>,
 }
 
+/// What Graph makes of the account's token. Once let in it counts as that for good: a token that runs out later is refused for a while.
 enum First {
     Welcome,
     Refused(String),
 }
 
 impl Account {
-    /// `heard` is told when the first answer is in that shows whether the token is good.
+    /// `heard` is told when the first answer that shows whether the token is good refused it.
     pub(crate) fn new(name: AccountName, graph: Arc<dyn Graph>, gate: Gate, heard: Arc<Notify>, sign_in: Duration) -> Self {
         let (refused, trial) = (AtomicBool::new(false), Semaphore::new(1));
-        Self { name, graph, gate, first: OnceLock::new(), heard, sign_in, refused, trial }
+        Self { name, graph, gate, first: Mutex::new(None), heard, sign_in, refused, trial }
     }
 
     /// Waits until something other than a page may be asked for.
@@ -110,7 +111,7 @@ impl Account {
     }
 
     /// Passes an answer of Graph's on, shuts the gate for everybody where Graph asked for a pause or refused the token, and remembers
-    /// whether the first answer refused it.
+    /// whether it was ever taken.
     pub(crate) fn heard<T>(&self, answer: Result<T, Failure>) -> Result<T, Failure> {
         let said = match &answer {
             Err(Failure { remedy: Remedy::SignIn, code }) => Some(First::Refused(code.clone())),
@@ -118,9 +119,8 @@ impl Account {
             Err(Failure { remedy: Remedy::Retry { .. }, .. }) => None,
             _ => Some(First::Welcome),
         };
-        // Told after it is set: whoever wakes up, looks.
-        if said.is_some_and(|said| self.first.set(said).is_ok()) {
-            self.heard.notify_one();
+        if let Some(said) = said {
+            self.remember(said);
         }
         // Each pause is said once, however many of its feeds are told.
         match &answer {
@@ -149,11 +149,25 @@ impl Account {
         answer
     }
 
-    /// Why the first thing that Graph said was that the token is refused, if it was.
-    pub(crate) fn refusal(&self) -> Option<&str> {
-        match self.first.get()? {
-            First::Welcome => None,
-            First::Refused(reason) => Some(reason),
+    fn remember(&self, said: First) {
+        let mut first = self.first.lock().unwrap_or_else(PoisonError::into_inner);
+        match (&*first, said) {
+            (_, First::Welcome) => *first = Some(First::Welcome),
+            (None, refused) => {
+                *first = Some(refused);
+                drop(first);
+                // Told after it is set: whoever wakes up, looks.
+                self.heard.notify_one();
+            }
+            (Some(_), First::Refused(_)) => {}
+        }
+    }
+
+    /// Why the token was refused at the start, as long as Graph has not let the account in.
+    pub(crate) fn refusal(&self) -> Option<String> {
+        match &*self.first.lock().unwrap_or_else(PoisonError::into_inner) {
+            Some(First::Refused(reason)) => Some(reason.clone()),
+            None | Some(First::Welcome) => None,
         }
     }
 }

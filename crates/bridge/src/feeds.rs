@@ -87,7 +87,7 @@ impl Feeds {
                 () = &mut shutdown => return Ok(()),
                 () = &mut patience, if gathering => silent.clear(),
                 () = heard.notified() => {
-                    let refusals: Option<BTreeSet<&str>> = self.accounts.values().map(|account| account.refusal()).collect();
+                    let refusals: Option<BTreeSet<String>> = self.accounts.values().map(|account| account.refusal()).collect();
                     if let Some(refusals) = refusals {
                         return Err(RunError::SignIn(refusals.into_iter().collect::<Vec<_>>().join("; ")));
                     }

@@ -62,8 +62,8 @@ impl Pipeline {
     /// are saved. What has no acknowledgement by then is counted as abandoned, and comes again after a restart.
     ///
     /// # Errors
-    /// [`RunError::SignIn`] when the first thing that Graph said to every account was that its token is refused; [`RunError::Internal`]
-    /// when a part of it broke down, a sink's code included. Both come after the drain.
+    /// [`RunError::SignIn`] when the first thing that Graph said to every account was that its token is refused, and none was let in
+    /// since; [`RunError::Internal`] when a part of it broke down, a sink's code included. Both come after the drain.
     pub async fn run(self, shutdown: impl Future<Output = ()>, deadline: Duration) -> Result<Report, RunError> {
         let Self { shared, base_url, timing, accounts, heard, subscriptions, sinks, view } = self;
 

@@ -317,6 +317,34 @@ async fn sign_in_refused_for_every_account_ends_it_and_for_one_does_not() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_account_that_was_let_in_since_keeps_it_running_whatever_another_is_told_first() {
+    let refused = || Failure { remedy: Remedy::SignIn, code: "InvalidAuthenticationToken".to_owned() };
+    let (good, bad) = (MemoryGraph::new(), MemoryGraph::new());
+    let drive = good.mount(&Resource::Me, "b!x", DriveType::Business);
+    good.fail_drive(refused());
+    // Of the other's token nothing is known for some minutes: its login host is away.
+    for _ in 0..20 {
+        bad.fail_drive(Failure::retry("connection refused"));
+    }
+    for _ in 0..3 {
+        bad.fail_drive(refused());
+    }
+    let other: AccountName = "other".parse().unwrap();
+    let mut world = World::start(good, drive, Arc::default(), |builder| {
+        builder
+            .subscription(AccountName::default(), watch("me"))
+            .account(other.clone(), Arc::new(bad.clone()))
+            .subscription(other, watch("me"))
+    });
+    let _peer = world.connect().await;
+    assert!(bad.calls().len() < 20, "the first is let in before the other is refused: {}", bad.calls().len());
+    tokio::time::sleep(Duration::from_secs(3600)).await;
+    assert!(bad.calls().len() > 20, "the other was refused: {}", bad.calls().len());
+    assert!(!world.task.is_finished(), "the first account works");
+    world.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_drain_ends_at_its_deadline_and_says_what_is_left() {
     let mut world = World::new();
     let peer = world.connect().await;
