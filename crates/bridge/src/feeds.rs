@@ -119,8 +119,10 @@ impl Feeds {
                     }
                     Err(fault) => return Err(RunError::broken(&fault)),
                 },
-                Some(Err(fault)) = lookups.join_next() => return Err(RunError::broken(&fault)),
-                Some(Err(fault)) = dispatchers.join_next() => return Err(RunError::broken(&fault)),
+                // Whatever it came to is taken here: of a pattern that one which ended well does not match, `select!` listens to no other
+                // end until something else happens.
+                Some(ended) = lookups.join_next() => ended.map_err(|fault| RunError::broken(&fault))?,
+                Some(ended) = dispatchers.join_next() => ended.map_err(|fault| RunError::broken(&fault))?,
             }
         }
     }

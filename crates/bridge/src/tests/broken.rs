@@ -1,5 +1,7 @@
 //! Code that panics, ours or a library user's: the pipeline ends and says so.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use async_trait::async_trait;
 use drivetap_core::{Drive, Endpoint, Page, PageFrom};
 use drivetap_graph::{Graph, Share};
@@ -63,8 +65,10 @@ async fn a_sink_that_panics_in_the_drain_is_told_of_too() {
     assert!(matches!(&error, RunError::Internal(why) if why.contains("the sink is broken")), "{error}");
 }
 
-/// Graph whose first look-up breaks down.
-struct BrokenGraph;
+/// Graph whose look-up breaks down, at once or when it is tried for the second time.
+struct BrokenGraph {
+    late: AtomicBool,
+}
 
 #[async_trait]
 impl Graph for BrokenGraph {
@@ -73,7 +77,8 @@ impl Graph for BrokenGraph {
     }
 
     async fn drive(&self, _: &Resource) -> Result<Drive, Failure> {
-        panic!("the look-up is broken")
+        assert!(self.late.swap(false, Ordering::Relaxed), "the look-up is broken");
+        Err(Failure { remedy: Remedy::Retry { after: Some(Duration::from_secs(30)) }, code: "none".to_owned() })
     }
 
     async fn page(&self, _: &DriveId, _: &PageFrom, _: &mut Share) -> Result<Page, Failure> {
@@ -81,18 +86,34 @@ impl Graph for BrokenGraph {
     }
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_look_up_that_panics_ends_the_pipeline_with_an_internal_error() {
+/// What a pipeline ends with of whose two look-ups one finds its drive and the other breaks down.
+async fn with_broken_look_up(late: bool) -> RunError {
     let graph = MemoryGraph::new();
     let drive = graph.mount(&Resource::Me, "b!x", DriveType::Business);
+    if late {
+        // Then the one is found between the other's two attempts.
+        graph.fail_drive(Failure::retry("none"));
+    }
     let other: AccountName = "other".parse().unwrap();
+    let broken = BrokenGraph { late: AtomicBool::new(late) };
     let mut world = World::start(graph, drive, Arc::default(), |builder| {
         builder
             .subscription(AccountName::default(), watch("me"))
-            .account(other.clone(), Arc::new(BrokenGraph))
+            .account(other.clone(), Arc::new(broken))
             .subscription(other, watch("me"))
     });
     let ended = tokio::time::timeout(Duration::from_secs(60), &mut world.task).await;
-    let error = ended.expect("it ends without being asked to").unwrap().unwrap_err();
+    ended.expect("it ends without being asked to").unwrap().unwrap_err()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_look_up_that_panics_ends_the_pipeline_with_an_internal_error() {
+    let error = with_broken_look_up(false).await;
+    assert!(matches!(&error, RunError::Internal(why) if why.contains("the look-up is broken")), "{error}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_look_up_that_panics_after_another_one_ended_well_ends_it_too() {
+    let error = with_broken_look_up(true).await;
     assert!(matches!(&error, RunError::Internal(why) if why.contains("the look-up is broken")), "{error}");
 }
