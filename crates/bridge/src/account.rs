@@ -149,6 +149,12 @@ impl Account {
         answer
     }
 
+    /// Graph took the token.
+    pub(crate) fn let_in(&self) {
+        self.remember(First::Welcome);
+        self.refused.store(false, Ordering::Release);
+    }
+
     fn remember(&self, said: First) {
         let mut first = self.first.lock().unwrap_or_else(PoisonError::into_inner);
         match (&*first, said) {

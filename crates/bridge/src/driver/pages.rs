@@ -44,9 +44,23 @@ impl Driver {
         let (account, shared, drive) = (Arc::clone(&self.account), Arc::clone(&self.shared), self.id.drive.clone());
         let (held_back, slot, urgency) = (self.held_back.clone(), self.slot.take(), self.urgency);
         async move {
-            let (slot, mut share, _turn) = held_back.during(account.page_turn(&shared.walks, &from, urgency, slot)).await;
-            let result = account.heard(account.graph.page(&drive, &from, &mut share).await);
-            (result, slot, share)
+            let (slot, mut share, turn) = held_back.during(account.page_turn(&shared.walks, &from, urgency, slot)).await;
+            let growing = share.growing();
+            let answer = {
+                let page = account.graph.page(&drive, &from, &mut share);
+                tokio::pin!(page);
+                tokio::select! {
+                    biased;
+                    answer = &mut page => answer,
+                    // The token was taken, and the page may wait for its bytes as long as sinks stall: nobody else waits for that.
+                    () = growing => {
+                        account.let_in();
+                        drop(turn);
+                        page.await
+                    }
+                }
+            };
+            (account.heard(answer), slot, share)
         }
     }
 }

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
 use drivetap_core::{Drive, Endpoint, Page, PageFrom};
-use drivetap_graph::{Call, Graph, Share};
+use drivetap_graph::{Call, Graph, Share, Walks};
 
 use super::*;
 
@@ -136,6 +136,77 @@ async fn a_refused_token_pauses_the_account_and_is_tried_once_a_minute_however_m
     world.stop().await;
 }
 
+/// Graph whose pages are large where they hold an item.
+struct Large {
+    graph: Revocable,
+    /// They are never through.
+    stalled: bool,
+}
+
+#[async_trait]
+impl Graph for Large {
+    async fn endpoint(&self, resource: &Resource) -> Result<Endpoint, Failure> {
+        self.graph.endpoint(resource).await
+    }
+
+    async fn drive(&self, resource: &Resource) -> Result<Drive, Failure> {
+        self.graph.drive(resource).await
+    }
+
+    async fn page(&self, drive: &DriveId, from: &PageFrom, share: &mut Share) -> Result<Page, Failure> {
+        let page = self.graph.page(drive, from, share).await?;
+        if !page.items.is_empty() {
+            share.grow(2 * Walks::SMALL).await;
+            if self.stalled {
+                std::future::pending::<()>().await;
+            }
+        }
+        Ok(page)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_page_that_was_let_in_and_waits_for_its_bytes_holds_nobody_up_whose_token_was_refused() {
+    let (stalled, revocable) = (Revocable::default(), Revocable::default());
+    let held = stalled.graph.mount(&Resource::Me, "b!held", DriveType::Business);
+    let mounted = drives(&revocable.graph, 5);
+    let (first, many): (AccountName, AccountName) = ("first".parse().unwrap(), "many".parse().unwrap());
+    let own = MemoryGraph::new();
+    let drive = own.mount(&Resource::Me, "b!x", DriveType::Business);
+    let mut world = World::start(own, drive, Arc::default(), |mut builder| {
+        builder = builder.account(first.clone(), Arc::new(Large { graph: stalled.clone(), stalled: true }));
+        builder = builder.account(many.clone(), Arc::new(Large { graph: revocable.clone(), stalled: false }));
+        builder = builder.subscription(AccountName::default(), watch("me")).subscription(first, watch("me"));
+        for (resource, _) in &mounted {
+            builder = builder.subscription(many.clone(), watch(&resource.to_string()));
+        }
+        builder
+    });
+    let mut peers = Vec::new();
+    for _ in 0..7 {
+        peers.push(world.connect().await);
+    }
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    let notify = || peers.iter().for_each(|peer| peer.notify(&tap()));
+    // One page is large at a time, and here is one that stays.
+    stalled.graph.upsert(&held, "item", json!({"name": "x"}));
+    notify();
+    tokio::time::sleep(Duration::from_secs(120)).await;
+    revocable.revoked.store(true, Ordering::Relaxed);
+    for (n, (_, drive)) in mounted.iter().enumerate() {
+        revocable.graph.upsert(drive, &format!("item-{n}"), json!({"name": "x"}));
+    }
+    notify();
+    tokio::time::sleep(Duration::from_secs(200)).await;
+    revocable.revoked.store(false, Ordering::Relaxed);
+    let _ = revocable.graph.take_calls();
+    tokio::time::sleep(Duration::from_secs(100)).await;
+    let asked = revocable.graph.take_calls();
+    let pages = mounted.iter().filter(|(_, drive)| asked.iter().any(|call| matches!(call, Call::Page(of, _) if of == drive)));
+    assert_eq!(pages.count(), 5, "none of them is through, and all of them ask: {asked:?}");
+    assert!(world.changes().is_empty(), "the budget is held");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_look_up_waits_for_the_gate_too() {
     let graph = MemoryGraph::new();
@@ -214,7 +285,7 @@ async fn walks_that_wait_for_a_sink_let_a_new_feed_find_its_place() {
     let _new = world.connect().await;
     tokio::time::sleep(Duration::from_secs(3600)).await;
     let status = world.handle.status();
-    assert_eq!(status.page_bytes, drivetap_graph::Walks::BUDGET, "everything that may be held is held");
+    assert_eq!(status.page_bytes, Walks::BUDGET, "everything that may be held is held");
     let asked = graph.calls().len();
     tokio::time::sleep(Duration::from_secs(3600)).await;
     assert_eq!(

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use drivetap_core::feed::Urgency;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
 use super::line::Line;
 
@@ -43,6 +43,7 @@ pub struct Share {
     bytes: Option<OwnedSemaphorePermit>,
     large: Option<OwnedSemaphorePermit>,
     budget: Option<(Arc<Semaphore>, Arc<Semaphore>)>,
+    grows: Arc<Notify>,
 }
 
 impl Walks {
@@ -86,14 +87,14 @@ impl Walks {
     pub async fn share(&self) -> Share {
         let bytes = permits(&self.bytes, Self::SMALL).await;
         let budget = Some((Arc::clone(&self.bytes), Arc::clone(&self.large)));
-        Share { most: Self::PAGE, held: Self::SMALL, bytes, large: None, budget }
+        Share { most: Self::PAGE, held: Self::SMALL, bytes, large: None, budget, grows: Arc::default() }
     }
 
     /// Waits for the share of an answer to `token=latest`, [`PLACE`](Self::PLACE) bytes beside the budget, 16 at once: a feed that is new
     /// gets its place in the log though a sink stalls and walks hold the whole budget. **Cancel safe.**
     pub async fn place(&self) -> Share {
         let bytes = permits(&self.places, 1).await;
-        Share { most: Self::PLACE, held: Self::PLACE, bytes, large: None, budget: None }
+        Share { most: Self::PLACE, held: Self::PLACE, bytes, large: None, budget: None, grows: Arc::default() }
     }
 
     /// How many walks are under way.
@@ -131,13 +132,20 @@ impl Share {
 
     /// For an answer that is no page: so large, and beside the budget.
     pub(crate) fn own(most: usize) -> Self {
-        Self { most, held: most, bytes: None, large: None, budget: None }
+        Self { most, held: most, bytes: None, large: None, budget: None, grows: Arc::default() }
     }
 
     /// How large the body may be, in bytes.
     #[must_use]
     pub fn most(&self) -> usize {
         self.most
+    }
+
+    /// Completes when more is asked for than it has. Only the body of a page asks for that, so Graph has given something by then, though
+    /// the page may wait for its bytes for as long as sinks stall. **Cancel safe.**
+    pub fn growing(&self) -> impl Future<Output = ()> + Send + use<> {
+        let grows = Arc::clone(&self.grows);
+        async move { grows.notified().await }
     }
 
     /// Waits until `bytes` of the body may be held. More than [`most`](Self::most) is never granted: the caller refuses such a body.
@@ -150,6 +158,7 @@ impl Share {
         let Some((budget, large)) = &self.budget else {
             return;
         };
+        self.grows.notify_one();
         let turn = permits(large, 1).await;
         let rest = permits(budget, self.most - self.held).await;
         self.large = turn;
