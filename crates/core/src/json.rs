@@ -29,6 +29,10 @@ impl<'a> Node<'a> {
     /// How many values one item may hold. Graph's have some dozens; small ones by the million would take many times the page's bytes.
     const MOST: u32 = 65_536;
 
+    /// How many levels a value may have. What is published of it stands up to two levels deep in an event, and 127 are what serde_json
+    /// reads: an event has to be readable by this program itself.
+    const DEEPEST: u32 = 125;
+
     /// Reads one value.
     pub(crate) fn read<D: Deserializer<'a>>(deserializer: D) -> Result<Self, D::Error> {
         Self::read_within(deserializer, Self::MOST)
@@ -36,7 +40,7 @@ impl<'a> Node<'a> {
 
     /// Reads one value that holds no more than `most` others.
     pub(crate) fn read_within<D: Deserializer<'a>>(deserializer: D, most: u32) -> Result<Self, D::Error> {
-        Reader { left: &Cell::new(most) }.deserialize(deserializer)
+        Reader { left: &Cell::new(most), deeper: Self::DEEPEST }.deserialize(deserializer)
     }
 
     pub(crate) fn as_text(&self) -> Option<&str> {
@@ -156,10 +160,19 @@ fn write_number(number: &Number, out: &mut String) {
     };
 }
 
-/// Reads a value while there are values `left`. Its depth is bounded by serde_json's own limit of 128 levels.
+/// Reads a value while there are values `left`, and no more than so many levels `deeper`.
 #[derive(Clone, Copy)]
 struct Reader<'c> {
     left: &'c Cell<u32>,
+    deeper: u32,
+}
+
+impl Reader<'_> {
+    /// For what is in a list or an object.
+    fn within<E: Error>(self) -> Result<Self, E> {
+        let deeper = self.deeper.checked_sub(1).ok_or_else(|| E::custom("too many levels"))?;
+        Ok(Self { deeper, ..self })
+    }
 }
 
 impl<'de> DeserializeSeed<'de> for Reader<'_> {
@@ -212,14 +225,16 @@ impl<'de> Visitor<'de> for Reader<'_> {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Node<'de>, A::Error> {
+        let within = self.within()?;
         let mut values = Vec::new();
-        while let Some(value) = seq.next_element_seed(self)? {
+        while let Some(value) = seq.next_element_seed(within)? {
             values.push(value);
         }
         Ok(Node::List(values))
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Node<'de>, A::Error> {
+        let within = self.within()?;
         let mut fields = Vec::new();
         while let Some(name) = map.next_key_seed(Name)? {
             // What serde_json makes of a number where another crate in the build switched it to arbitrary precision.
@@ -227,7 +242,7 @@ impl<'de> Visitor<'de> for Reader<'_> {
                 let text: String = map.next_value()?;
                 return text.parse().map(Node::Number).map_err(A::Error::custom);
             }
-            fields.push((name, map.next_value_seed(self)?));
+            fields.push((name, map.next_value_seed(within)?));
         }
         Ok(Node::Object(Fields::new(fields)))
     }
@@ -297,7 +312,9 @@ mod tests {
 
     #[test]
     fn neither_depth_nor_number_of_values_is_without_a_limit() {
-        assert_eq!(canonical(&format!("{}{}", "[".repeat(200), "]".repeat(200))), None);
+        let deep = |n: usize| format!("{}{}", "[".repeat(n), "]".repeat(n));
+        assert!(canonical(&deep(125)).is_some());
+        assert_eq!(canonical(&deep(126)), None);
         let list = |n: usize| format!("[{}]", vec!["0"; n].join(","));
         assert!(canonical(&list(65_535)).is_some());
         assert_eq!(canonical(&list(65_536)), None);

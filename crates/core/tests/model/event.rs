@@ -1,8 +1,8 @@
 use std::sync::Arc;
 
 use drivetap_core::{
-    Drive, DriveType, Event, EventType, FeedId, GapData, GapReason, GraphId, Item, Notification, Origin, Position, ResyncPhase,
-    Sequence,
+    Drive, DriveType, Entry, Event, EventType, FeedId, GapData, GapReason, GraphId, Item, Notification, Origin, Position,
+    ResyncPhase, Sequence,
 };
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -283,4 +283,18 @@ fn size_follows_what_the_event_holds() {
     let large = change(json!({"id": "1", "name": "x".repeat(100_000)}));
     assert!((100_000..101_000).contains(&(large.size() - small.size())));
     assert!(small.size() > small.data().len());
+}
+
+#[test]
+fn the_deepest_item_that_is_taken_is_an_event_that_can_be_read() {
+    let read = |levels: usize| {
+        let (open, close) = ("[".repeat(levels - 1), "]".repeat(levels - 1));
+        serde_json::from_str::<Entry>(&format!(r#"{{"id":"1","a":{open}{close}}}"#))
+    };
+    let Entry(item) = read(125).unwrap();
+    let event = Event::change(&origin(), &me(), position(1), &item.unwrap(), at("2026-05-11T21:52:30Z"));
+    assert_eq!(event.data_value()["item"]["id"], "1");
+    assert_eq!(event.stub().data_value()["kind"], event.data_value()["kind"]);
+    assert!(serde_json::from_str::<Value>(&event.to_json()).is_ok());
+    assert!(read(126).is_err());
 }
