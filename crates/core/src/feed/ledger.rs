@@ -71,6 +71,10 @@ impl Ledger {
         if self.pending.is_empty() {
             self.acknowledged = place;
             self.moved = true;
+        } else if let Some(Pending { batch: None, after: After::Place(last) }) = self.pending.back_mut() {
+            // Both wait for the same batch, so the earlier one is never stood at. Kept, they would be without a number: nothing of them is
+            // in a sink's window.
+            **last = place;
         } else {
             self.pending.push_back(Pending { batch: None, after: After::Place(Box::new(place)) });
         }
@@ -99,5 +103,33 @@ impl Ledger {
     fn next_batch(&mut self) -> BatchId {
         self.last_batch += 1;
         BatchId(self.last_batch)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::record::Record;
+    use super::*;
+
+    #[test]
+    fn steps_that_publish_nothing_take_the_room_of_one_however_long_a_sink_is_away() {
+        let mut place = Record::new(1, Timestamp::UNIX_EPOCH).place;
+        let mut ledger = Ledger::new(place.clone());
+        let mut step = |ledger: &mut Ledger| {
+            place.walk += 1;
+            ledger.step_to(place.clone());
+            place.clone()
+        };
+        let begun = step(&mut ledger);
+        let first = ledger.publish(begun);
+        let between = (0..10_000).map(|_| step(&mut ledger)).last().unwrap();
+        let second = ledger.publish(between.clone());
+        let last = (0..10_000).map(|_| step(&mut ledger)).last().unwrap();
+        assert_eq!(ledger.pending.len(), 4);
+        ledger.acknowledge(first);
+        assert_eq!(*ledger.acknowledged(), between);
+        ledger.acknowledge(second);
+        assert_eq!(*ledger.acknowledged(), last);
+        assert!(ledger.is_settled());
     }
 }

@@ -77,7 +77,7 @@ pub(super) struct Desk<'a> {
 }
 
 impl Walk {
-    /// After how many empty pages in a row a walk starts over: a server that never comes to an end must not keep it busy.
+    /// After how many pages without an item a walk starts over from its place: a server that never comes to an end must not keep it busy.
     const MAX_EMPTY_PAGES: u32 = 1_000;
     /// After how many failures in a row a link is given up: a 410's `Location` that fails (OneDrive/onedrive-api-docs#249), a `nextLink`
     /// that is refused (#1476 there), a cursor that is answered 400.
@@ -308,8 +308,8 @@ impl Walk {
             enumeration.items += u64::try_from(page.items.len()).unwrap_or(u64::MAX);
         }
         // What cannot be published was shown all the same, and would be shown again by the same link.
-        let empty = page.items.is_empty() && page.left_out == 0;
-        self.reported |= !empty;
+        let empty = page.items.is_empty();
+        self.reported |= !empty || page.left_out > 0;
         self.empty_pages = if empty { self.empty_pages + 1 } else { 0 };
 
         match &page.end {

@@ -124,6 +124,20 @@ fn a_walk_of_empty_pages_recovers_when_the_server_does() {
 }
 
 #[test]
+fn a_walk_of_nothing_but_entries_without_an_id_pauses_too_and_goes_on_where_it_was() {
+    let (mut rig, session) = Rig::running();
+    rig.signal(session);
+    for n in 1..=1000 {
+        let (attempt, _) = rig.fetch_page().unwrap();
+        rig.handle(Input::Page { attempt, result: Ok(Page { items: Vec::new(), left_out: 1, end: next(n) }) });
+    }
+    assert!(!rig.wants_page());
+    rig.pass(Duration::from_secs(60));
+    assert_eq!(rig.page(&["a"], delta(1001)), PageFrom::Link(link(999)));
+    assert!(rig.published().is_some());
+}
+
+#[test]
 fn lag_retries_survive_a_reconnect() {
     let (mut rig, session) = Rig::running();
     rig.signal(session);
