@@ -37,8 +37,9 @@ const PAGES: [&str; 7] = [
 ];
 
 /// What a sentence leaves to the reader, where the program takes not just any text.
-const PLACES: [(&str, &str); 4] = [
+const PLACES: [(&str, &str); 5] = [
     ("RESOURCE", "me"),
+    ("WHERE", "file"),
     ("CLOUD", "global"),
     ("--login-url URL", "--login-url http://127.0.0.1:4010"),
     (" URL", " http://127.0.0.1:4010/v1.0"),

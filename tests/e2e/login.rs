@@ -289,7 +289,7 @@ async fn a_login_that_cannot_be_used_is_77_with_what_helps() {
     fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
 
     for (text, said) in
-        [(&whole[..whole.len() / 2], "is damaged"), ("{\"version\": 2}", "is of version 2, and this drivetap knows version 1")]
+        [(&whole[..whole.len() / 2], "is damaged"), ("{\"version\": 3}", "is of version 3, and this drivetap knows version 2")]
     {
         fs::write(&file, text).unwrap();
         scene.run_signed_in().end().await.assert(77, &[said]);

@@ -18,6 +18,7 @@ fn features() -> Vec<&'static str> {
     let all = [
         ("demo", cfg!(feature = "demo")),
         ("kafka", cfg!(feature = "kafka")),
+        ("keyring", cfg!(feature = "keyring")),
         ("login", cfg!(feature = "login")),
         ("native", cfg!(feature = "native")),
         ("redb", cfg!(feature = "redb")),

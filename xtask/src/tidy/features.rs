@@ -11,7 +11,7 @@ use crate::repo::Repo;
 use crate::run::output;
 
 /// What must be absent unless a feature brings it.
-const HEAVY: [&str; 6] = ["reqwest", "oauth2", "redb", "redis", "rdkafka", "rust_socketio"];
+const HEAVY: [&str; 7] = ["reqwest", "oauth2", "linux-keyutils", "redb", "redis", "rdkafka", "rust_socketio"];
 
 /// A feature, what it is for, and what else may come with it.
 struct Feature {
@@ -23,6 +23,7 @@ struct Feature {
 const FEATURES: &[Feature] = &[
     Feature { name: "reqwest", brings: &["reqwest"], tolerates: &[] },
     Feature { name: "login", brings: &["reqwest", "oauth2"], tolerates: &[] },
+    Feature { name: "keyring", brings: &["linux-keyutils"], tolerates: &[] },
     Feature { name: "redb", brings: &["redb"], tolerates: &[] },
     Feature { name: "redis", brings: &["redis"], tolerates: &[] },
     Feature { name: "kafka", brings: &["rdkafka"], tolerates: &[] },

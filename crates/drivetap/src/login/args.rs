@@ -2,7 +2,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use drivetap_bridge::core::AccountName;
-use drivetap_bridge::graph::login::{ClientId, LoginUrl, Scope, Tenant};
+use drivetap_bridge::graph::login::{ClientId, Keep, LoginUrl, Scope, Tenant};
 use drivetap_bridge::graph::{BaseUrl, Cloud};
 
 pub(crate) const LOGIN_EXAMPLES: &str = "\
@@ -31,6 +31,9 @@ pub struct Login {
     /// What to ask for, with spaces or commas between (default: Files.Read offline_access)
     #[arg(long, value_name = "SCOPES", value_parser = scopes)]
     pub scopes: Option<Scopes>,
+    /// Where its tokens are kept: file or keyring (default: as the last time, else file)
+    #[arg(long, value_name = "WHERE")]
+    pub store: Option<Keep>,
     /// Take Graph and network (proxy, ca_file) from this configuration
     #[arg(short, long, value_name = "FILE", conflicts_with_all = ["base_url", "cloud", "login_url"])]
     pub config: Option<PathBuf>,
@@ -54,6 +57,7 @@ impl Login {
             client_id: None,
             browser: false,
             scopes: None,
+            store: None,
             config: None,
             base_url,
             cloud,

@@ -22,17 +22,21 @@ const BROWSER: Duration = Duration::from_secs(600);
 /// `login`: what is not said is as the last time under this name, else the default. `next`: says what to type next.
 pub(crate) async fn sign_in(args: Login, env: &Env, next: bool) -> Result<(), Failure> {
     let store = store(env)?;
+    let store = args.store.map_or(store.clone(), |keep| store.keeping(keep));
     let by_flags = args.config.is_none() && (args.base_url.is_some() || args.cloud.is_some() || args.login_url.is_some());
     let from = Surroundings::new(&args, env)?;
     let account = from.account.clone();
     // One that cannot be read is replaced.
-    let last = store.load(&account).await.ok().flatten();
+    let last = store.last(&account).await;
     let last_place = last.as_ref().filter(|_| args.config.is_none() && !by_flags);
 
-    let graph = last_place.map_or(from.graph, |last| GraphSection::at(last.graph.clone()));
+    let graph = last_place.map_or(from.graph, |(_, graph)| GraphSection::at(graph.clone()));
     let base_url = graph.base_url.clone();
-    let login_url = last_place.map(|last| last.application.login_url.clone());
-    let application = application(&args, last.as_ref(), login_url.or(graph.login_url.clone()), &base_url)?;
+    let login_url = last_place.map(|(application, _)| application.login_url.clone());
+    let last = last.as_ref().map(|(application, _)| application);
+    let application = application(&args, last, login_url.or(graph.login_url.clone()), &base_url)?;
+    // Nobody signs in for a login that cannot be kept.
+    store.check(&account).await.map_err(Failure::config)?;
     let network = wiring::login_network(&from.network);
     let platform = IdentityPlatform::new(application.clone(), &network).map_err(|error| failure(&error))?;
 
@@ -94,14 +98,19 @@ impl Surroundings {
     }
 }
 
-fn application(args: &Login, last: Option<&Kept>, login_url: Option<LoginUrl>, graph: &BaseUrl) -> Result<Application, Failure> {
+fn application(
+    args: &Login,
+    last: Option<&Application>,
+    login_url: Option<LoginUrl>,
+    graph: &BaseUrl,
+) -> Result<Application, Failure> {
     let login_url = login_url.or_else(|| LoginUrl::beside(graph)).ok_or_else(|| {
         Failure::usage(format_args!(
             "where do people sign in for {graph}? Say it with --login-url, or [graph] login_url with -c; for Graph's own clouds it is known"
         ))
     })?;
     // An id is registered with one platform, and means nothing to another.
-    let last = last.map(|last| &last.application).filter(|last| last.login_url == login_url);
+    let last = last.filter(|last| last.login_url == login_url);
     let client_id = args.client_id.clone().or_else(|| last.map(|last| last.client_id.clone()));
     // An emulator asks nobody for a registration.
     let emulators = || "emulator".parse::<ClientId>().ok().filter(|_| login_url.is_loopback());

@@ -95,6 +95,26 @@ impl Written {
     pub(super) const VERSION: u32 = 1;
 }
 
+/// What a file says whose login is in the keyring: nothing secret. Version 2, so that a drivetap that knows no keyring says so.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Marker {
+    version: u32,
+    /// The name there of what [`Written`] is.
+    pub(super) keyring: String,
+    /// To sign in as the last time, when the keyring has forgotten.
+    #[serde(flatten)]
+    pub(super) application: Application,
+    pub(super) graph: String,
+}
+
+impl Marker {
+    pub(super) const VERSION: u32 = 2;
+
+    pub(super) fn new(keyring: String, login: &Login) -> Self {
+        Self { version: Self::VERSION, keyring, application: login.application.clone(), graph: login.graph.to_string() }
+    }
+}
+
 impl From<&Login> for Written {
     fn from(login: &Login) -> Self {
         Self {

@@ -1,26 +1,55 @@
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use drivetap_core::AccountName;
 use secrecy::zeroize::Zeroizing;
 
-use super::super::record::{Login, Version, Written};
-use super::{Held, LoginStore, StoreError};
+use super::super::application::Application;
+use super::super::record::{Login, Marker, Version, Written};
+use super::keyring::{self, Keyring};
+use super::{Held, Keep, LoginStore, StoreError};
+use crate::base_url::BaseUrl;
 
 /// A file an account in one folder: `NAME.json`, for its owner alone (0600 in a folder of 0700), written beside its place, synced and
 /// then renamed. The lock is a file of its own, `.NAME.lock`, because a lock on a file that is replaced locks nobody.
+///
+/// Where a login is in the keyring, its file says under which name, and all else is the same: the file is what is locked, listed and replaced.
 #[derive(Clone, Debug)]
 pub struct FileStore {
     dir: PathBuf,
+    /// `None`: where the login is now.
+    keep: Option<Keep>,
+    /// `None`: not in this build, or not on this system.
+    keyring: Option<Arc<dyn Keyring>>,
 }
 
 impl FileStore {
     /// The folder is made when the first login is saved.
     pub fn new(dir: impl Into<PathBuf>) -> Self {
-        Self { dir: dir.into() }
+        Self { dir: dir.into(), keep: None, keyring: keyring::of_the_system() }
+    }
+
+    /// Where logins are saved from here on. Without it: where the account's login is, a new one in its file.
+    #[must_use]
+    pub fn keeping(self, keep: Keep) -> Self {
+        Self { keep: Some(keep), ..self }
+    }
+
+    /// Whether a login of this account can be kept where it will be: the keyring is there. For who would ask a person first.
+    ///
+    /// # Errors
+    /// [`StoreError`] where there is no keyring to keep it in.
+    pub async fn check(&self, account: &AccountName) -> Result<(), StoreError> {
+        self.blocking(account, Place::check).await
+    }
+
+    /// What signed in the last time and at which Graph, as far as that can be read. The keyring may have forgotten the rest.
+    pub async fn last(&self, account: &AccountName) -> Option<(Application, BaseUrl)> {
+        self.blocking(account, |place| Ok(place.last())).await.ok().flatten()
     }
 
     /// Where the account's login is.
@@ -79,10 +108,8 @@ impl LoginStore for FileStore {
     }
 
     async fn save(&self, _held: &Held, account: &AccountName, login: &Login) -> Result<(), StoreError> {
-        let path = self.path(account);
-        let text = serde_json::to_string_pretty(&Written::from(login));
-        let text = Zeroizing::new(text.map_err(|error| StoreError::Io { path, source: error.into() })?);
-        self.blocking(account, move |place| place.save(text.as_bytes())).await
+        let (account_of, login) = (account.clone(), login.clone());
+        self.blocking(account, move |place| place.save(&account_of, &login)).await
     }
 
     async fn remove(&self, _held: &Held, account: &AccountName) -> Result<bool, StoreError> {
@@ -112,6 +139,14 @@ struct Place {
     file: PathBuf,
     new: PathBuf,
     lock: PathBuf,
+    keep: Option<Keep>,
+    keyring: Option<Arc<dyn Keyring>>,
+}
+
+/// What is in a file.
+enum Found {
+    Login(Box<Login>),
+    InKeyring(Box<Marker>),
 }
 
 impl Place {
@@ -125,30 +160,98 @@ impl Place {
             file: store.path(account),
             new: at(format!(".{account}.new")),
             lock: at(format!(".{account}.lock")),
+            keep: store.keep,
+            keyring: store.keyring.clone(),
         }
     }
 
     fn load(&self) -> Result<Option<Login>, StoreError> {
-        let damaged = || StoreError::Damaged { path: self.file.clone() };
+        let mut missing = None;
+        loop {
+            let marker = match self.read(Self::check_mode)? {
+                None => return Ok(None),
+                Some(Found::Login(login)) => return Ok(Some(*login)),
+                Some(Found::InKeyring(marker)) => marker,
+            };
+            let keyring = self.keyring()?;
+            if let Some(text) = keyring.get(&marker.keyring).map_err(|why| self.refused(keyring, why))? {
+                return match self.parse(&text)? {
+                    Found::Login(login) => Ok(Some(*login)),
+                    Found::InKeyring(_) => Err(self.damaged()),
+                };
+            }
+            // Between the two looks somebody may have put it elsewhere.
+            if missing.replace(marker.keyring.clone()) == Some(marker.keyring) {
+                return Err(StoreError::Forgotten { path: self.file.clone(), keyring: keyring.name() });
+            }
+        }
+    }
+
+    fn last(&self) -> Option<(Application, BaseUrl)> {
+        if let Ok(login) = self.load() {
+            return login.map(|login| (login.application, login.graph));
+        }
+        let marker = self.marker()?;
+        Some((marker.application, marker.graph.parse().ok()?))
+    }
+
+    /// What the file says of the keyring, whoever can read it: none of it is secret.
+    fn marker(&self) -> Option<Marker> {
+        match self.read(|_, _| Ok(())) {
+            Ok(Some(Found::InKeyring(marker))) => Some(*marker),
+            _ => None,
+        }
+    }
+
+    fn read(&self, check: impl FnOnce(&Self, &File) -> Result<(), StoreError>) -> Result<Option<Found>, StoreError> {
         let file = match File::open(&self.file) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(source) => return Err(StoreError::Io { path: self.file.clone(), source }),
         };
-        self.check_mode(&file)?;
+        check(self, &file)?;
         let mut text = Zeroizing::new(Vec::new());
         let read = file.take(Self::LARGEST + 1).read_to_end(&mut text);
         let read = read.map_err(|source| StoreError::Io { path: self.file.clone(), source })?;
         if u64::try_from(read).is_ok_and(|read| read > Self::LARGEST) {
-            return Err(damaged());
+            return Err(self.damaged());
         }
+        self.parse(&text).map(Some)
+    }
+
+    fn parse(&self, text: &[u8]) -> Result<Found, StoreError> {
         // serde's words quote what they do not like; none of them is passed on.
-        let Version { version } = serde_json::from_slice(&text).map_err(|_| damaged())?;
-        if version > Written::VERSION {
-            return Err(StoreError::Newer { path: self.file.clone(), version, known: Written::VERSION });
+        let Version { version } = serde_json::from_slice(text).map_err(|_| self.damaged())?;
+        if version > Marker::VERSION {
+            return Err(StoreError::Newer { path: self.file.clone(), version, known: Marker::VERSION });
         }
-        let written: Written = serde_json::from_slice(&text).map_err(|_| damaged())?;
-        written.read().map(Some).ok_or_else(damaged)
+        if version == Marker::VERSION {
+            return serde_json::from_slice(text).map(|marker| Found::InKeyring(Box::new(marker))).map_err(|_| self.damaged());
+        }
+        let written: Written = serde_json::from_slice(text).map_err(|_| self.damaged())?;
+        written.read().map(|login| Found::Login(Box::new(login))).ok_or_else(|| self.damaged())
+    }
+
+    fn damaged(&self) -> StoreError {
+        StoreError::Damaged { path: self.file.clone() }
+    }
+
+    fn keyring(&self) -> Result<&dyn Keyring, StoreError> {
+        self.keyring.as_deref().ok_or_else(|| StoreError::NoKeyring { path: self.file.clone() })
+    }
+
+    fn refused(&self, keyring: &dyn Keyring, why: String) -> StoreError {
+        StoreError::Keyring { path: self.file.clone(), keyring: keyring.name(), why }
+    }
+
+    fn check(&self) -> Result<(), StoreError> {
+        let marker = self.marker();
+        if self.keep.map_or(marker.is_none(), |keep| keep == Keep::File) {
+            return Ok(());
+        }
+        let keyring = self.keyring()?;
+        let key = marker.map_or_else(|| "drivetap".to_owned(), |marker| marker.keyring);
+        keyring.get(&key).map(drop).map_err(|why| self.refused(keyring, why))
     }
 
     /// Of the file that is open, not of whatever has its name by then.
@@ -179,7 +282,43 @@ impl Place {
         private(&mut options).open(&self.lock).map_err(|source| StoreError::Io { path: self.lock.clone(), source })
     }
 
-    fn save(&self, text: &[u8]) -> Result<(), StoreError> {
+    fn save(&self, account: &AccountName, login: &Login) -> Result<(), StoreError> {
+        let json = |error: serde_json::Error| StoreError::Io { path: self.file.clone(), source: error.into() };
+        let text = Zeroizing::new(serde_json::to_string_pretty(&Written::from(login)).map_err(json)?);
+        let before = self.marker().map(|marker| marker.keyring);
+        let keep = self.keep.unwrap_or(if before.is_some() { Keep::Keyring } else { Keep::File });
+        if keep == Keep::File {
+            self.write(text.as_bytes())?;
+            if let Some(key) = before {
+                // It stands in the file; a key that stays behind is no reason to say that it does not.
+                let removed = self.keyring().and_then(|keyring| keyring.remove(&key).map_err(|why| self.refused(keyring, why)));
+                if let Err(error) = removed {
+                    tracing::warn!(login = %account, reason = %error, "the old sign-in could not be removed from the keyring");
+                }
+            }
+            return Ok(());
+        }
+
+        let keyring = self.keyring()?;
+        let refused = |why| self.refused(keyring, why);
+        // In its place while it is there: a second one would not have room beside it.
+        let there = match before {
+            Some(key) => keyring.get(&key).map_err(refused)?.map(|_| key),
+            None => None,
+        };
+        let is_new = there.is_none();
+        let key = there.unwrap_or_else(|| keyring::new_key(account));
+        let marker = serde_json::to_string_pretty(&Marker::new(key.clone(), login)).map_err(json)?;
+        keyring.set(&key, text.as_bytes()).map_err(refused)?;
+        self.write(marker.as_bytes()).inspect_err(|_| {
+            if is_new {
+                // Nobody knows its name.
+                let _ = keyring.remove(&key);
+            }
+        })
+    }
+
+    fn write(&self, text: &[u8]) -> Result<(), StoreError> {
         let save = || -> io::Result<()> {
             self.make_dir()?;
             // What a crash left behind, with whatever mode.
@@ -195,7 +334,12 @@ impl Place {
         save().map_err(|source| StoreError::Io { path: self.file.clone(), source })
     }
 
+    /// The secret first: as long as it is there, the file says where.
     fn remove(&self) -> Result<bool, StoreError> {
+        if let Some(marker) = self.marker() {
+            let keyring = self.keyring()?;
+            keyring.remove(&marker.keyring).map_err(|why| self.refused(keyring, why))?;
+        }
         let remove = || -> io::Result<bool> {
             remove_if_there(&self.new)?;
             let removed = remove_if_there(&self.file)?;
@@ -242,83 +386,4 @@ fn sync_dir(dir: &Path) -> io::Result<()> {
 
 #[cfg(test)]
 #[cfg(unix)]
-mod tests {
-    use std::os::unix::fs::PermissionsExt as _;
-
-    use super::super::super::record::tests::login;
-    use super::*;
-
-    fn store() -> (tempfile::TempDir, FileStore, AccountName) {
-        let dir = tempfile::tempdir().expect("a folder");
-        let store = FileStore::new(dir.path().join("state/logins"));
-        (dir, store, "work".parse().expect("a name"))
-    }
-
-    fn mode(path: &Path) -> u32 {
-        fs::metadata(path).expect("it is there").permissions().mode() & 0o777
-    }
-
-    #[tokio::test]
-    async fn a_login_is_kept_for_its_owner_alone_and_forgotten_when_asked() {
-        let (_dir, store, account) = store();
-        assert!(store.load(&account).await.expect("readable").is_none());
-        assert!(store.accounts().await.expect("readable").is_empty());
-        let held = store.lock(&account).await.expect("free");
-        // A crash may leave one, with whatever mode.
-        fs::write(store.dir.join(".work.new"), "half").expect("writable");
-        store.save(&held, &account, &login()).await.expect("writable");
-        let path = store.path(&account);
-        assert_eq!((mode(&path), mode(&store.dir)), (0o600, 0o700));
-        let read = store.load(&account).await.expect("readable").expect("there");
-        assert_eq!(read.access(), login().access());
-        assert_eq!(store.accounts().await.expect("readable"), std::slice::from_ref(&account));
-        assert!(store.remove(&held, &account).await.expect("writable"));
-        assert!(!store.remove(&held, &account).await.expect("writable"));
-        assert!(store.load(&account).await.expect("readable").is_none());
-    }
-
-    #[tokio::test]
-    async fn a_file_that_must_not_be_used_is_named_with_what_helps() {
-        let (_dir, store, account) = store();
-        let held = store.lock(&account).await.expect("free");
-        store.save(&held, &account, &login()).await.expect("writable");
-        let path = store.path(&account);
-        let whole = fs::read_to_string(&path).expect("readable");
-        let said = |text: String, mode: u32| {
-            fs::write(&path, text).expect("writable");
-            fs::set_permissions(&path, fs::Permissions::from_mode(mode)).expect("settable");
-            let (store, account) = (store.clone(), account.clone());
-            async move { store.load(&account).await.expect_err("of no use").to_string() }
-        };
-        for mode in [0o640, 0o604, 0o666, 0o610] {
-            let words = said(whole.clone(), mode).await;
-            assert!(words.contains(&format!("mode {mode:04o}")) && words.contains("chmod 600"), "{words}");
-        }
-        for text in [&whole[..whole.len() / 2], "", "{}", "[]", "null", "{\"version\":1}"] {
-            let words = said(text.to_owned(), 0o600).await;
-            assert!(words.contains("is damaged"), "{text}: {words}");
-        }
-        let words = said(" ".repeat(300 * 1024), 0o600).await;
-        assert!(words.contains("is damaged"), "{words}");
-        let words = said("{\"version\":2,\"keys\":\"of another shape\"}".to_owned(), 0o600).await;
-        assert!(words.contains("is of version 2, and this drivetap knows version 1"), "{words}");
-        assert!(!words.contains("shape"), "{words}");
-        // Whatever is there, signing in again replaces it.
-        store.save(&held, &account, &login()).await.expect("writable");
-        assert!(store.load(&account).await.expect("readable").is_some());
-    }
-
-    #[tokio::test]
-    async fn an_account_is_held_by_one_at_a_time() {
-        let (_dir, store, account) = store();
-        let first = store.lock(&account).await.expect("free");
-        let other = store.clone();
-        let name = account.clone();
-        let second = tokio::spawn(async move { other.lock(&name).await.map(drop) });
-        store.lock(&"home".parse().expect("a name")).await.expect("another account is another lock");
-        tokio::time::sleep(Duration::from_millis(100)).await;
-        assert!(!second.is_finished());
-        drop(first);
-        second.await.expect("no panic").expect("free");
-    }
-}
+mod tests;

@@ -1,10 +1,12 @@
 //! Where logins are kept.
 
 mod file;
+mod keyring;
 
 use std::any::Any;
 use std::fmt;
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use async_trait::async_trait;
 use drivetap_core::AccountName;
@@ -53,6 +55,32 @@ pub trait LoginStore: fmt::Debug + Send + Sync {
     async fn accounts(&self) -> Result<Vec<AccountName>, StoreError>;
 }
 
+/// Where the bytes of a login are, in a [`FileStore`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Keep {
+    /// In its file.
+    File,
+    /// In the system's keyring (feature `keyring`, on Linux: the kernel's); the file says under which name.
+    Keyring,
+}
+
+impl FromStr for Keep {
+    type Err = UnknownKeep;
+
+    fn from_str(written: &str) -> Result<Self, Self::Err> {
+        match written {
+            "file" => Ok(Self::File),
+            "keyring" => Ok(Self::Keyring),
+            _ => Err(UnknownKeep(written.to_owned())),
+        }
+    }
+}
+
+/// A name that is no [`Keep`]'s.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[error("{0:?} is none of: file, keyring")]
+pub struct UnknownKeep(String);
+
 /// An account, held until this is dropped.
 pub struct Held(#[expect(dead_code, reason = "what is in it works by being dropped")] Box<dyn Any + Send + Sync>);
 
@@ -100,6 +128,33 @@ pub enum StoreError {
         version: u32,
         /// Ours.
         known: u32,
+    },
+    /// In a keyring that this build does not know.
+    #[error(
+        "{path}: its login belongs in the keyring, and this drivetap has none: build it with the feature \"keyring\" (on Linux), or sign in \
+         again with --store file"
+    )]
+    NoKeyring {
+        /// The file that says so.
+        path: PathBuf,
+    },
+    /// The keyring is not there, is locked, or has no room.
+    #[error("{path}: its login belongs in {keyring}, which cannot be used: {why}; `--store file` signs in without it")]
+    Keyring {
+        /// The file that says so.
+        path: PathBuf,
+        /// Which.
+        keyring: &'static str,
+        /// What it said.
+        why: String,
+    },
+    /// The keyring has forgotten it.
+    #[error("{path}: its login is no longer in {keyring}, which forgets at a reboot, and after days without use: sign in again")]
+    Forgotten {
+        /// The file that says so.
+        path: PathBuf,
+        /// Which.
+        keyring: &'static str,
     },
     /// Somebody holds the account.
     #[error("{path} has been held by another process for a minute")]
