@@ -355,27 +355,22 @@ impl Inlet {
     }
 
     fn take_ready(&self, lines: &mut Lines, max: usize, in_hand: usize) -> Vec<Slot> {
-        // Half of a batch at most is signals, so that neither line starves the other.
+        // While a sink waits for the acknowledgement of one half of the window, feeds fill the other.
+        let room = (self.settings.window / 2).max(Self::CHUNK).saturating_sub(in_hand);
+        // Half of a batch at most is signals, in number and in bytes, so that neither line starves the other.
         let signals = lines.signals.len().min((max / 2).max(max.saturating_sub(lines.ordered.len())));
-        let ordered = lines.ordered.len().min(max - signals);
-        let mut batch: Vec<Slot> = lines.signals.drain(..signals).collect();
-        lines.signal_bytes -= batch.iter().map(|slot| slot.event.size()).sum::<usize>();
+        let room_for_signals = if lines.ordered.is_empty() { room } else { room / 2 };
+        let (mut batch, bytes) = take_front(&mut lines.signals, signals, room_for_signals);
+        lines.signal_bytes -= bytes;
         for slot in &mut batch {
             if slot.notifications > 1 {
                 slot.event = Arc::new(Event::clone(&slot.event).with_merged(slot.notifications));
             }
         }
-        // While a sink waits for the acknowledgement of one half of the window, feeds fill the other.
-        let (most, mut bytes) = ((self.settings.window / 2).max(Self::CHUNK), in_hand);
-        for _ in 0..ordered {
-            if bytes >= most {
-                break;
-            }
-            if let Some(slot) = lines.ordered.pop_front() {
-                bytes += slot.event.size();
-                batch.push(slot);
-            }
-        }
+        // The last signal may be large: that is no reason to take none of the others.
+        let room = room - bytes.min(room_for_signals);
+        let ordered = max - batch.len();
+        batch.extend(take_front(&mut lines.ordered, ordered, room).0);
         batch
     }
 
@@ -487,6 +482,20 @@ impl Inlet {
     fn with<T>(&self, act: impl FnOnce(&mut Lines) -> T) -> T {
         act(&mut self.lines.lock().unwrap_or_else(PoisonError::into_inner))
     }
+}
+
+/// Takes up to `max` slots until there is no `room`, which the last of them may exceed; and says how many bytes they are.
+fn take_front(line: &mut VecDeque<Slot>, max: usize, room: usize) -> (Vec<Slot>, usize) {
+    let mut bytes = 0;
+    let fits = line.iter().take(max).take_while(|slot| {
+        let fits = bytes < room;
+        if fits {
+            bytes += slot.event.size();
+        }
+        fits
+    });
+    let fits = fits.count();
+    (line.drain(..fits).collect(), bytes)
 }
 
 fn count(n: usize) -> u64 {

@@ -61,9 +61,22 @@ impl Drive {
 
     /// A notification arrived.
     pub fn signal(&mut self) -> Arc<Event> {
+        self.signal_at("/personal/someone")
+    }
+
+    /// A notification arrived whose frame has more than `bytes` bytes.
+    pub fn signal_of(&mut self, bytes: usize) -> Arc<Event> {
+        self.signal_at(&"x".repeat(bytes))
+    }
+
+    fn signal_at(&mut self, site: &str) -> Arc<Event> {
         let number = self.number();
-        let text = r#"{"value":[{"subscriptionId":"5554a2f6-1959-4b95-96f4-369b49212df9","resource":"b8a61df7-e8b3-4e48-9cc2-73425b82160e","siteUrl":"/personal/someone"}]}"#;
-        let notifications = Notification::parse(text).expect("a notification");
+        let notification = json!({
+            "subscriptionId": "5554a2f6-1959-4b95-96f4-369b49212df9",
+            "resource": "b8a61df7-e8b3-4e48-9cc2-73425b82160e",
+            "siteUrl": site,
+        });
+        let notifications = Notification::parse(&json!({ "value": [notification] }).to_string()).expect("a notification");
         Arc::new(Event::signal(&self.origin, &self.resource, &notifications[0], number.into(), at(number)))
     }
 
