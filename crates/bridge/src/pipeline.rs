@@ -102,6 +102,7 @@ impl Pipeline {
         let (end, deadline) = (begun + deadline, begun + deadline - Self::CLOSE.min(deadline / 4));
         feeds.view.with(|status| status.draining = true);
         info!("draining");
+        feeds.shared.inlets.iter().for_each(|inlet| inlet.drain());
         let late = tokio::time::timeout_at(deadline, feeds.release_all(&mut outcome)).await.is_err();
         feeds.tasks.shutdown().await;
         for inlet in &feeds.shared.inlets {

@@ -410,6 +410,42 @@ async fn what_a_live_sink_lost_before_a_crash_is_told_after_it() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_drain_does_not_wait_for_a_live_sink_that_is_away() {
+    let graph = MemoryGraph::new();
+    let drive = graph.mount(&Resource::Me, "b!x", DriveType::Business);
+    let with_live = |place: &mut Option<MemoryPlace>| {
+        let (live, live_place) = MemorySink::new();
+        *place = Some(live_place);
+        let mut settings = SinkSettings::new("live", Role::Live);
+        (settings.window, settings.overflow_after) = (10_000, Duration::from_secs(3_600));
+        move |builder: PipelineBuilder| builder.subscription(AccountName::default(), watch("me")).sink(settings, Box::new(live))
+    };
+    let mut live = None;
+    let mut world = World::start(graph.clone(), drive.clone(), Arc::default(), with_live(&mut live));
+    let peer = world.connect().await;
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    live.as_ref().unwrap().cut();
+    (0..1_000).for_each(|n| world.change(&format!("item-{n}")));
+    peer.notify(&tap());
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    let before = world.changes().len();
+    assert!((1..1_000).contains(&before), "a page waits for room in the live sink: {before}");
+    let begun = Instant::now();
+    world.stop().await;
+    assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
+
+    let mut world = World::start(graph, drive, Arc::clone(&world.store), with_live(&mut live));
+    let _peer = world.connect().await;
+    world.changed(1_000 - before).await;
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert_eq!(world.changes().len(), 1_000 - before, "the durable sink gets nothing twice");
+    let told = live.unwrap().events().into_iter().find(|event| event.data_value()["reason"] == "sink_overflow");
+    let last = told.expect("the live sink is told of what it lost").data_value()["to_sequence"].clone();
+    assert_eq!(last, format!("{:020}", before - 1));
+    world.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_slow_live_sink_does_not_hold_the_durable_one() {
     let graph = MemoryGraph::new();
     let drive = graph.mount(&Resource::Me, "b!x", DriveType::Business);

@@ -6,7 +6,7 @@ use std::time::Duration;
 use drivetap_core::feed::Loss;
 use drivetap_core::{Event, FeedId, Notification};
 use jiff::Timestamp;
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::Instant;
 
 use super::overflow::{Overflow, Told};
@@ -33,7 +33,14 @@ pub(crate) struct Inlet {
     turn: tokio::sync::Mutex<()>,
     offered: AtomicU64,
     counters: Counters,
-    state: Mutex<SinkState>,
+    standing: watch::Sender<Standing>,
+}
+
+/// Whether a sink is there, and whether all of this comes to its end.
+#[derive(Debug)]
+struct Standing {
+    state: SinkState,
+    draining: bool,
 }
 
 #[derive(Debug, Default)]
@@ -131,7 +138,7 @@ impl Inlet {
             turn: tokio::sync::Mutex::default(),
             offered: AtomicU64::new(0),
             counters: Counters::default(),
-            state: Mutex::new(SinkState::Connecting { problem: None }),
+            standing: watch::Sender::new(Standing { state: SinkState::Connecting { problem: None }, draining: false }),
         }
     }
 
@@ -152,7 +159,8 @@ impl Inlet {
     /// Puts announced events into the ordered line, waiting for room. The ticket is punched when the last of them is settled.
     ///
     /// A sink that does not hold the cursor is waited for only while its window was full for less than `overflow_after`; then it loses
-    /// the rest, and the answer is what it has lost of the feed and was not told by now. A dropped future has put in a prefix, or nothing.
+    /// the rest, and the answer is what it has lost of the feed and was not told by now. In the [drain](Self::drain) it is not waited for
+    /// while it is away. A dropped future has put in a prefix, or nothing.
     pub(crate) async fn put(&self, events: &[Arc<Event>], ticket: Option<Ticket>) -> Option<Loss> {
         // A small window is filled in small steps, so that what is in it never exceeds it by much.
         // A sink that is not waited for gets a whole page or nothing of it.
@@ -201,7 +209,15 @@ impl Inlet {
             return acquire.await.ok();
         }
         let since = self.with(|lines| *lines.full_since.get_or_insert_with(Instant::now));
-        let room = tokio::time::timeout_at(since + self.settings.overflow_after, acquire).await.ok()?.ok();
+        let mut standing = self.standing.subscribe();
+        let away_for_good = async {
+            let _ = standing.wait_for(|now| now.draining && now.state != SinkState::Ready).await;
+        };
+        let room = tokio::select! {
+            biased;
+            room = tokio::time::timeout_at(since + self.settings.overflow_after, acquire) => room.ok()?.ok(),
+            () = away_for_good => return None,
+        };
         self.with(|lines| lines.full_since = None);
         room
     }
@@ -435,6 +451,11 @@ impl Inlet {
         }
     }
 
+    /// Feeds let go, and wait for what they have published. A live sink that is away is not worth that wait: its loss is told later.
+    pub(crate) fn drain(&self) {
+        self.standing.send_modify(|standing| standing.draining = true);
+    }
+
     /// Nothing more will be put in.
     pub(crate) fn close(&self) {
         self.with(|lines| lines.closed = true);
@@ -442,7 +463,7 @@ impl Inlet {
     }
 
     pub(crate) fn set_state(&self, state: SinkState) {
-        *self.state.lock().unwrap_or_else(PoisonError::into_inner) = state;
+        self.standing.send_modify(|standing| standing.state = state);
     }
 
     /// The counts as they are; what has no count yet is on its way.
@@ -464,7 +485,7 @@ impl Inlet {
     }
 
     pub(crate) fn status(&self) -> SinkStatus {
-        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let state = self.standing.borrow().state.clone();
         let waiting_signals = self.with(|lines| lines.signals.len());
         SinkStatus {
             name: self.settings.name.clone(),
