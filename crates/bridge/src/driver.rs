@@ -305,6 +305,7 @@ impl Driver {
             Done::Offered { batch, lost } => {
                 self.offering = false;
                 self.handle(Input::Queued { batch, lost });
+                self.moved();
             }
             Done::Last { attempt, session, notifications, merged } => {
                 // Before the goodbye, which takes its time: the feed remembers one session that it let go.
@@ -325,8 +326,12 @@ impl Driver {
 
     /// Sinks have come further, or a live one was told what it lost.
     fn moved(&mut self) {
-        for (sink, from) in self.progress.take_told() {
-            self.handle(Input::LossTold { sink, from });
+        // A live sink may lose a batch, and be told so, while a durable one is still waited for with the same batch. The feed hears of
+        // the loss first, else it would keep it as one that was never told.
+        if !self.offering {
+            for (sink, from) in self.progress.take_told() {
+                self.handle(Input::LossTold { sink, from });
+            }
         }
         self.handle(Input::Acked { through: self.progress.through() });
     }
