@@ -245,6 +245,8 @@ impl Writer {
             for (index, record) in (first..).zip(parcel.into_records()) {
                 if let Err(code) = producer.send(record, index) {
                     ledger.strike_from(index);
+                    // It never reached a broker, so the key is as unknown as before.
+                    self.alone = None;
                     self.until(producer, |now| now.waiting == 0).await?;
                     return Err(Halt::NotTaken(code));
                 }
