@@ -181,7 +181,8 @@ async fn what_the_keyring_forgot_is_said_and_signed_in_again_as_the_last_time() 
 async fn without_a_keyring_its_login_is_neither_read_nor_forgotten_nor_put_into_a_file_unasked() {
     let without = "this drivetap has none: build it with the feature \"keyring\"";
     let locked = "the keyring of this test, which cannot be used: it is locked";
-    for (keyring, said) in [(None, without), (Some(Arc::new(LockedKeyring) as Arc<dyn Keyring>), locked)] {
+    let a_locked_one: Arc<dyn Keyring> = Arc::new(LockedKeyring);
+    for (keyring, said) in [(None, without), (Some(a_locked_one), locked)] {
         let (_dir, mut store, account) = store();
         store.keyring = keyring;
         let held = store.lock(&account).await.expect("free");
