@@ -159,8 +159,8 @@ pub(super) const DEFECTS: &[Defect] = &[
     Defect {
         name: "what goes behind events under way knows no bound",
         file: "crates/bridge/src/dispatch/inlet.rs",
-        right: "((self.settings.window / 2).max(Self::CHUNK), in_hand)",
-        wrong: "((self.settings.window / 2).max(Self::CHUNK), in_hand * 0)",
+        right: "(self.settings.window / 2).max(Self::CHUNK).saturating_sub(in_hand)",
+        wrong: "(self.settings.window / 2).max(Self::CHUNK).saturating_sub(in_hand * 0)",
         test: dispatch("underway::what_is_in_hand_stays_half_of_the_window"),
     },
     Defect {
