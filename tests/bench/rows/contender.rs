@@ -6,8 +6,9 @@ use tempfile::TempDir;
 use tokio::process::Command;
 
 use super::Wanted;
-use super::load::Load;
+use super::load::{self, Load};
 use super::process::Process;
+use super::roles;
 use super::task::{Target, Task};
 
 /// Who is measured.
@@ -20,6 +21,8 @@ pub(crate) enum Contender {
     /// `contenders/node/contender.js` with this client of Kafka's, or of Redis's.
     Node(&'static str),
     Python,
+    /// `contenders/java/Contender.java`, on the jars that the broker came with.
+    Java,
 }
 
 /// One that runs, and the folder that it needs.
@@ -31,6 +34,10 @@ pub(crate) struct Running {
 impl Contender {
     /// Whether what it needs was installed. One that could not be built is missing; anything else that is missing is an error.
     pub(crate) fn is_here(self, wanted: &Wanted) -> bool {
+        if self == Self::Java {
+            // What compiles its one file is part of a JDK, and not of what a broker needs.
+            return std::process::Command::new("javac").arg("-version").output().is_ok_and(|said| said.status.success());
+        }
         let addon = "node/node_modules/@confluentinc/kafka-javascript/build/Release/confluent-kafka-javascript.node";
         self != Self::Node("kafka-javascript") || wanted.contenders.join(addon).exists()
     }
@@ -44,7 +51,7 @@ impl Contender {
         }
     }
 
-    fn start(self, wanted: &Wanted, task: &Task) -> Running {
+    pub(crate) fn start(self, wanted: &Wanted, task: &Task) -> Running {
         let dir = tempfile::tempdir().unwrap();
         let said = serde_json::to_string(task).unwrap();
         let mut command = match self {
@@ -67,9 +74,19 @@ impl Contender {
                 command.arg(wanted.contenders.join("python/contender.py")).arg(&said);
                 command
             }
+            Self::Java => java(wanted, task),
         };
         Running { process: Process::start(&mut command), _dir: dir }
     }
+}
+
+fn java(wanted: &Wanted, task: &Task) -> Command {
+    let Target::Records { servers, topic, warm_up, linger_ms, count } = &task.to else { panic!("not a task for this: {task:?}") };
+    let mut command = Command::new("java");
+    command.arg("-Xmx512m").arg("-cp").arg(wanted.kafka_jars.join("*")).arg(wanted.contenders.join("java/Contender.java"));
+    command.args([servers, topic, warm_up, &linger_ms.to_string(), &count.to_string(), &load::body()]);
+    command.args(roles::headers().into_iter().map(|(name, value)| format!("{name}={value}")));
+    command
 }
 
 /// With what a user would write, and the sink's keys that all contenders have alike.
@@ -93,6 +110,7 @@ fn drivetap(wanted: &Wanted, task: &Task, dir: &Path) -> Command {
             writeln!(config, "[sink.bench.librdkafka]\n\"compression.type\" = \"none\"\n\"linger.ms\" = \"{linger_ms}\"")
                 .unwrap();
         }
+        Target::Records { .. } => panic!("not a task for this: {task:?}"),
         Target::Redis { address, channel } => {
             writeln!(config, "type = \"redis\"\nurl = \"redis://{address}\"\nchannel = \"{channel}\"").unwrap();
         }

@@ -14,6 +14,7 @@ mod ledger;
 mod load;
 mod memory;
 mod process;
+mod produce;
 mod rate;
 mod receive;
 mod report;
@@ -54,6 +55,9 @@ struct Wanted {
     /// The Python that has what its contender imports.
     #[arg(long)]
     python: PathBuf,
+    /// The folder of the jars that the broker came with.
+    #[arg(long)]
+    kafka_jars: PathBuf,
     /// Where the tables and their JSON go, if anywhere.
     #[arg(long)]
     save: Option<PathBuf>,
@@ -69,6 +73,8 @@ fn main() -> ExitCode {
         ["load", certificate, key] => runtime.block_on(load::serve(Some([certificate.into(), key.into()]))),
         ["ceiling", text] => runtime.block_on(roles::ceiling(task(text))),
         ["bare", text] => runtime.block_on(roles::bare(task(text))),
+        ["sink", text] => runtime.block_on(roles::sink(task(text))),
+        ["threaded", text] => roles::threaded(&task(text)),
         ["native", text] => runtime.block_on(roles::native(task(text))),
         ["rust-socketio", text] => runtime.block_on(roles::rust_socket_io(task(text))),
         _ => runtime.block_on(run(&Wanted::parse_from(args))),
@@ -82,6 +88,7 @@ async fn run(wanted: &Wanted) {
             "receive" => receive::row(wanted).await,
             "kafka" => rate::kafka(wanted).await,
             "redis" => rate::redis(wanted).await,
+            "sink-kafka" => produce::row(wanted).await,
             "memory" => memory::row(wanted).await,
             "latency" => latency::row(wanted).await,
             "idle" => idle::row(wanted).await,

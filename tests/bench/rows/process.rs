@@ -5,7 +5,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
-use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::time::timeout;
 
@@ -14,7 +14,7 @@ use super::PATIENCE;
 pub(crate) struct Process {
     child: Child,
     /// Its end is the contender's end.
-    _input: ChildStdin,
+    input: ChildStdin,
     out: Option<ChildStdout>,
     /// What it said on standard error, shown where it fails.
     errors: tempfile::NamedTempFile,
@@ -26,7 +26,11 @@ impl Process {
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(errors.reopen().unwrap()).kill_on_drop(true);
         let mut child = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
         let (input, out) = (child.stdin.take().unwrap(), child.stdout.take());
-        Self { child, _input: input, out, errors }
+        Self { child, input, out, errors }
+    }
+
+    pub(crate) async fn say(&mut self, word: &str) {
+        self.input.write_all(word.as_bytes()).await.unwrap();
     }
 
     pub(crate) fn lines(&mut self) -> Lines<BufReader<ChildStdout>> {

@@ -25,6 +25,14 @@ pub(crate) enum Target {
         topic: String,
         linger_ms: u32,
     },
+    /// Records that are there already, `count` of them. Some go to the topic `warm_up` first, where a contender gets faster by that.
+    Records {
+        servers: String,
+        topic: String,
+        warm_up: String,
+        linger_ms: u32,
+        count: u64,
+    },
     Redis {
         address: String,
         channel: String,

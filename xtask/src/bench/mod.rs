@@ -49,6 +49,8 @@ enum Row {
     Receive,
     /// From the socket into a topic: rate and CPU.
     Kafka,
+    /// Records that are there already into a topic, by the sink alone: rate.
+    SinkKafka,
     /// From the socket to subscribers: rate and CPU.
     Redis,
     /// The peak of a process that is offered far more than its sink takes.
@@ -134,6 +136,7 @@ impl Bench {
             command.args(["--items", &self.items.to_string()]);
         } else {
             command.arg("--contenders").arg(&contenders.sources).arg("--python").arg(&contenders.python);
+            command.arg("--kafka-jars").arg(setup::kafka_jars_dir(repo));
             command.args(row.to_possible_value().iter().map(PossibleValue::get_name));
         }
         command

@@ -7,7 +7,7 @@ mod contenders;
 mod tools;
 
 use std::fs::{self, File};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 use std::{env, thread};
@@ -142,10 +142,15 @@ fn install(packages: &[&str]) -> Result<()> {
     run(apt().args(INSTALL).args(packages))
 }
 
+/// Where the broker's jars are.
+pub(crate) fn kafka_jars_dir(repo: &Repo) -> PathBuf {
+    repo.setup_dir().join("kafka/libs")
+}
+
 /// The broker, as Maven resolves it.
 fn kafka_jars(repo: &Repo) -> Result<()> {
     let pom = repo.service_sources().join("kafka/pom.xml");
-    let libs = repo.setup_dir().join("kafka/libs");
+    let libs = kafka_jars_dir(repo);
     once(&pom, &repo.setup_dir().join("kafka/made-from-pom.xml"), || {
         if libs.exists() {
             // Another version's jars on the same class path would be loaded, some of them.

@@ -23,23 +23,20 @@ const DIGITS: usize = 12;
 
 impl Frame {
     pub(crate) fn new() -> Self {
-        let entry = json!({
-            "subscriptionId": "5554a2f6-1959-4b95-96f4-SSSSSSSSSSSS",
-            "clientState": "system-managed:8082D436-D8DA-458D-96AD-34C902B73F37",
-            "expirationDateTime": "2026-05-11T21:52:27.5200000Z",
-            "resource": "b8a61df7-e8b3-4e48-9cc2-RRRRRRRRRRRR",
-            "tenantId": "9188040d-6c67-4c5b-b112-36a304b66dad",
-            "siteUrl": format!("/personal{NUMBER}NNNNNNNNNNNN"),
-            "webId": format!("be8f18aa-{STAMP}WWWWWWWWWWWW"),
-        });
-        let body = json!({ "value": [entry] }).to_string();
-        assert_eq!(body.len(), 388);
-        let text = format!("42/notifications,{}", json!(["notification", body]));
-        let place = |what: &str| text.find(what).unwrap() + HEAD;
-        let ids = ["SSSSSSSSSSSS", "RRRRRRRRRRRR", "WWWWWWWWWWWW"].map(place);
-        let number = place("NNNNNNNNNNNN");
+        let text = format!("42/notifications,{}", json!(["notification", body()]));
         assert_eq!(u64::try_from(text.len() + HEAD).unwrap(), FRAME);
-        Self { bytes: framed(&text), number, ids }
+        Self::of(framed(&text))
+    }
+
+    /// Its JSON alone.
+    pub(crate) fn body() -> Self {
+        Self::of(body().into())
+    }
+
+    fn of(bytes: Vec<u8>) -> Self {
+        let place = |what: &str| memchr::memmem::find(&bytes, what.as_bytes()).unwrap();
+        let (number, ids) = (place("NNNNNNNNNNNN"), ["SSSSSSSSSSSS", "RRRRRRRRRRRR", "WWWWWWWWWWWW"].map(place));
+        Self { bytes, number, ids }
     }
 
     /// Appends number `n`. With a stamp, it says when that was.
@@ -59,6 +56,22 @@ impl Frame {
             write(stamp, 10, &mut frame[self.ids[2]..][..DIGITS]);
         }
     }
+}
+
+/// The JSON, with letters where numbers go.
+pub(crate) fn body() -> String {
+    let entry = json!({
+        "subscriptionId": "5554a2f6-1959-4b95-96f4-SSSSSSSSSSSS",
+        "clientState": "system-managed:8082D436-D8DA-458D-96AD-34C902B73F37",
+        "expirationDateTime": "2026-05-11T21:52:27.5200000Z",
+        "resource": "b8a61df7-e8b3-4e48-9cc2-RRRRRRRRRRRR",
+        "tenantId": "9188040d-6c67-4c5b-b112-36a304b66dad",
+        "siteUrl": format!("/personal{NUMBER}NNNNNNNNNNNN"),
+        "webId": format!("be8f18aa-{STAMP}WWWWWWWWWWWW"),
+    });
+    let body = json!({ "value": [entry] }).to_string();
+    assert_eq!(body.len(), 388);
+    body
 }
 
 /// FIN and text, and a length of 16 bits.

@@ -16,7 +16,7 @@ use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::time::timeout;
 
-pub(crate) use self::frame::{FRAME, number, stamp_now, stamped};
+pub(crate) use self::frame::{FRAME, Frame, body, number, stamp_now, stamped};
 pub(crate) use self::server::serve;
 use super::PATIENCE;
 

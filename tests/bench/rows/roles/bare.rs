@@ -60,6 +60,7 @@ pub(crate) async fn bare(task: Task) {
         Target::Nowhere { count } => Bare::Tally(Tally::new(*count)),
         Target::Kafka { servers, topic, linger_ms } => Bare::kafka(servers, topic, *linger_ms),
         Target::Redis { address, channel } => Bare::Redis(Redis::connect(address, channel).await),
+        Target::Records { .. } => panic!("not a task for this: {task:?}"),
     };
     for n in 0..task.sockets {
         let socket = connect(&task, n).await;
@@ -93,12 +94,7 @@ enum Bare {
 
 impl Bare {
     fn kafka(servers: &str, topic: &str, linger_ms: u32) -> Self {
-        let mut config = ClientConfig::new();
-        config.set("bootstrap.servers", servers).set("acks", "all").set("enable.idempotence", "true");
-        config.set("compression.type", "none").set("linger.ms", linger_ms.to_string());
-        let producer: ThreadedProducer<Delivered> = config.create_with_context(Delivered).unwrap();
-        producer.client().fetch_metadata(Some(topic), PATIENCE).unwrap();
-        Self::Kafka { producer: Arc::new(producer), topic: topic.into() }
+        Self::Kafka { producer: Arc::new(producer(servers, topic, linger_ms)), topic: topic.into() }
     }
 
     async fn take(&self, drive: &str, body: &str, value: &[Notification<'_>]) {
@@ -122,7 +118,17 @@ impl Bare {
     }
 }
 
-struct Delivered;
+/// One that has found its topic, and ends the program where a record is refused.
+pub(super) fn producer(servers: &str, topic: &str, linger_ms: u32) -> ThreadedProducer<Delivered> {
+    let mut config = ClientConfig::new();
+    config.set("bootstrap.servers", servers).set("acks", "all").set("enable.idempotence", "true");
+    config.set("compression.type", "none").set("linger.ms", linger_ms.to_string());
+    let producer: ThreadedProducer<Delivered> = config.create_with_context(Delivered).unwrap();
+    producer.client().fetch_metadata(Some(topic), PATIENCE).unwrap();
+    producer
+}
+
+pub(super) struct Delivered;
 
 impl ClientContext for Delivered {}
 

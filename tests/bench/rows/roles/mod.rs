@@ -3,6 +3,7 @@
 mod bare;
 mod ceiling;
 mod native;
+mod produce;
 mod rust_socket_io;
 
 use std::sync::{Arc, Mutex, OnceLock};
@@ -14,6 +15,7 @@ use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 pub(crate) use self::bare::bare;
 pub(crate) use self::ceiling::ceiling;
 pub(crate) use self::native::native;
+pub(crate) use self::produce::{headers, sink, threaded};
 pub(crate) use self::rust_socket_io::rust_socket_io;
 use super::ledger::Ledger;
 
