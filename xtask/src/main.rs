@@ -50,8 +50,12 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         words: Vec<String>,
     },
-    /// Check what no compiler checks: layers, lints, README, dependency trees, exceptions.
-    Tidy,
+    /// Check what no compiler checks: layers, lints, README, dependency trees, exceptions, the list of words.
+    Tidy {
+        /// Write tests/cli/words.txt first, every text that drivetap has for a person.
+        #[arg(long)]
+        write: bool,
+    },
     /// Break the code, one line at a time, in a copy of the workspace, and see that a named test fails each time.
     Sabotage {
         /// Only the defects whose name contains this.
@@ -86,7 +90,7 @@ fn perform(task: Task) -> anyhow::Result<ExitCode> {
         Task::Services { action } => services::perform(&repo, action).map(done),
         Task::Test { filter } => test::run(&repo, &filter),
         Task::Faults { words } => faults::run(&repo, &words),
-        Task::Tidy => tidy::run(&repo).map(done),
+        Task::Tidy { write } => tidy::run(&repo, write).map(done),
         Task::Sabotage { only } => sabotage::run(&repo, only.as_deref()),
         Task::Ci => ci::run(&repo),
         Task::Bench(bench) => bench.run(&repo),

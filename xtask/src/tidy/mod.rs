@@ -9,8 +9,11 @@ mod manifests;
 pub(crate) mod readme;
 mod signatures;
 mod sources;
+mod tokens;
 mod warnings;
+mod words;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -44,8 +47,12 @@ impl fmt::Display for Finding {
     }
 }
 
-/// Prints every finding; one is enough to fail.
-pub(crate) fn run(repo: &Repo) -> Result<()> {
+/// Prints every finding; one is enough to fail. `write`: makes the list of words first.
+pub(crate) fn run(repo: &Repo, write: bool) -> Result<()> {
+    if write {
+        let list = words::list(&sources(repo)?);
+        fs::write(repo.root.join(words::LIST), list).with_context(|| format!("cannot write {}", words::LIST))?;
+    }
     let findings = findings(repo)?;
     for finding in &findings {
         eprintln!("{finding}");
@@ -58,7 +65,6 @@ pub(crate) fn run(repo: &Repo) -> Result<()> {
 }
 
 fn findings(repo: &Repo) -> Result<Vec<Finding>> {
-    let files = files(repo)?;
     let read = |path: &str| fs::read_to_string(repo.root.join(path)).with_context(|| format!("cannot read {path}"));
     let metadata = MetadataCommand::new()
         .manifest_path(repo.root.join("Cargo.toml"))
@@ -79,15 +85,20 @@ fn findings(repo: &Repo) -> Result<Vec<Finding>> {
         &read(".cargo/config.toml")?,
         &readme::Facts::of(&metadata),
     ));
-    for path in files {
-        // What is listed and not there was just deleted; what is not text is not checked.
-        if let Ok(text) = fs::read_to_string(repo.root.join(&path)) {
-            findings.extend(sources::check(&path, &text));
-        }
+    let sources = sources(repo)?;
+    for (path, text) in &sources {
+        findings.extend(sources::check(path, text));
     }
     findings.extend(sources::check_exceptions(&repo.root));
+    findings.extend(words::check(sources.get(words::LIST).map(String::as_str), &words::list(&sources)));
     findings.sort();
     Ok(findings)
+}
+
+/// The text of every file that is one, under its path from the root. What is listed and not there was just deleted.
+fn sources(repo: &Repo) -> Result<BTreeMap<String, String>> {
+    let read = |path: String| fs::read_to_string(repo.root.join(&path)).ok().map(|text| (path, text));
+    Ok(files(repo)?.into_iter().filter_map(read).collect())
 }
 
 /// What is tracked, or would be: what git ignores is nobody's business.
