@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Finding, at_line};
+use super::{Finding, at_line, tokens};
 
 /// Each of them is behind a seam of ours: a new version of it is nobody else's.
 const BEHIND_A_SEAM: [&str; 4] = ["reqwest", "redb", "redis", "rdkafka"];
@@ -12,9 +12,8 @@ pub(super) fn check(path: &str, text: &str) -> Vec<Finding> {
     if !(path.starts_with("crates/") && path.contains("/src/")) || path.ends_with("/tests.rs") || path.contains("/tests/") {
         return Vec::new();
     }
-    // Tests stand last in a file.
-    let code = text.split("#[cfg(test)]").next().unwrap_or_default();
-    let imported = imported(code);
+    let code = tokens::without_tests(text);
+    let imported = imported(&code);
     let mut findings = Vec::new();
     let lines: Vec<_> = code.lines().collect();
     for (at, line) in lines.iter().enumerate().filter(|(_, line)| line.trim_start().starts_with("pub ")) {
@@ -80,6 +79,7 @@ mod tests {
         check("use redis::Value;\npub fn a() {\n    let b: Value;", &[]);
         check("pub use drivetap_sink_redis::RedisConfig;", &[]);
         check("use serde_json::Value;\npub fn a(b: Value) {", &[]);
-        check("fn a() {}\n#[cfg(test)]\nmod tests { pub fn a() -> redis::Value {", &[]);
+        check("fn a() {}\n#[cfg(test)]\nmod tests { pub fn a() -> redis::Value {} }", &[]);
+        check("#[cfg(test)]\nmod proof;\npub fn a() -> redis::Value {}", &[&one(3, "redis")]);
     }
 }

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use super::{Finding, at_line, line_at, signatures, warnings};
+use super::{Finding, at_line, line_at, signatures, tokens, warnings};
 
 /// A longer file wants a reason.
 const LINES: usize = 500;
@@ -154,9 +154,8 @@ fn is_test_module(path: &str) -> bool {
 
 /// Time is an argument, and so is everything from outside.
 fn no_clock_in_core(path: &str, text: &str) -> Vec<Finding> {
-    // Tests stand last in a file.
-    let end = text.find("#[cfg(test)]").unwrap_or(text.len());
-    let code = (1..).zip(text.get(..end).unwrap_or(text).lines()).filter(|(_, line)| !line.trim_start().starts_with("//"));
+    let code = tokens::without_tests(text);
+    let code = (1..).zip(code.lines()).filter(|(_, line)| !line.trim_start().starts_with("//"));
     code.filter_map(|(number, line)| {
         let word = NOT_IN_CORE.iter().find(|word| line.contains(**word))?;
         let what = format!("`{word}` in the core");
@@ -190,6 +189,11 @@ mod tests {
             ("a.rs", &long, "a.rs: 501 lines, above 500"),
             ("crates/core/src/a.rs", "let a = Instant::now();", "crates/core/src/a.rs:1: `Instant::now(` in the core"),
             ("crates/core/src/a.rs", "use std::env::var;", "crates/core/src/a.rs:1: `env::var` in the core"),
+            (
+                "crates/core/src/a.rs",
+                "#[cfg(test)]\nmod b;\nfn a() { Instant::now(); }",
+                "crates/core/src/a.rs:3: `Instant::now(` in the core",
+            ),
         ] {
             assert_eq!(found(path, text), [expected], "{text}");
         }

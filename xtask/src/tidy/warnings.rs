@@ -1,6 +1,6 @@
 //! A warning and an error say why, in a field of its own: that is what a query over JSON logs asks for.
 
-use super::{Finding, at_line, line_at};
+use super::{Finding, at_line, line_at, tokens};
 
 const MACROS: [&str; 2] = ["warn!", "error!"];
 
@@ -9,8 +9,7 @@ pub(super) fn check(path: &str, text: &str) -> Vec<Finding> {
     if !(path.starts_with("crates/") && path.contains("/src/")) || path.ends_with("/tests.rs") || path.contains("/tests/") {
         return Vec::new();
     }
-    // Tests stand last in a file.
-    let code = text.split("mod tests {").next().unwrap_or_default();
+    let code = tokens::without_tests(text);
     let calls = MACROS.into_iter().flat_map(|name| code.match_indices(name));
     let unexplained = calls.filter(|(at, name)| {
         let (before, after) = (code.get(..*at).unwrap_or_default(), code.get(at + name.len()..).unwrap_or_default());
@@ -19,7 +18,7 @@ pub(super) fn check(path: &str, text: &str) -> Vec<Finding> {
     unexplained
         .map(|(at, name)| {
             let what = format!("`{name}` without a reason");
-            Finding::new(at_line(path, line_at(code, at)), what, "add a field: reason = …, what it comes from")
+            Finding::new(at_line(path, line_at(&code, at)), what, "add a field: reason = …, what it comes from")
         })
         .collect()
 }
