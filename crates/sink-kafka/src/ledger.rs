@@ -11,6 +11,8 @@ use crate::verdict::is_consequence;
 pub(crate) struct Ledger {
     pages: Mutex<Pages>,
     changed: Notify,
+    // Whether `changed` is for every report.
+    each_report: bool,
 }
 
 #[derive(Default)]
@@ -76,6 +78,12 @@ pub(crate) struct Standing {
 }
 
 impl Ledger {
+    /// An empty one. [`changed`](Self::changed) is for `each_report`, or for the last one of a lane and for failures: the reports of a
+    /// request come all at once, and whoever waits for all of them need not be woken by each.
+    pub(crate) fn new(each_report: bool) -> Self {
+        Self { each_report, ..Self::default() }
+    }
+
     /// Enters the records that are about to be handed over, in their order; returns the index of the first.
     pub(crate) fn enter(&self, entries: impl Iterator<Item = Entry>) -> usize {
         let mut pages = self.pages();
@@ -109,11 +117,14 @@ impl Ledger {
         let (size, lane) = (entry.size, entry.lane);
         pages.leaves(size, lane);
         match outcome {
-            Ok(lane) => pages.last_lane = lane,
+            Ok(stored_in) => pages.last_lane = stored_in,
             Err(code) => pages.blame(code),
         }
+        let tells = self.each_report || outcome.is_err() || pages.is_idle(lane);
         drop(pages);
-        self.changed.notify_one();
+        if tells {
+            self.changed.notify_one();
+        }
     }
 
     /// The producer is done for, whatever becomes of the records.
@@ -157,7 +168,7 @@ impl Ledger {
     /// Whether every record of these lanes has its report.
     pub(crate) fn is_idle(&self, mut lanes: impl Iterator<Item = Lane>) -> bool {
         let pages = self.pages();
-        lanes.all(|lane| pages.lanes.get(&lane).is_none_or(|load| load.records == 0))
+        lanes.all(|lane| pages.is_idle(lane))
     }
 
     /// Where the last record was stored that a report came for.
@@ -170,7 +181,7 @@ impl Ledger {
         Standing { waiting: pages.waiting, waiting_bytes: pages.waiting_bytes, failure: pages.failure }
     }
 
-    /// Returns once a report came since the last call. For one caller at a time.
+    /// Returns once there was something to [`tell`](Self::new) since the last call. For one caller at a time.
     pub(crate) async fn changed(&self) {
         self.changed.notified().await;
     }
@@ -182,6 +193,10 @@ impl Ledger {
 }
 
 impl Pages {
+    fn is_idle(&self, lane: Lane) -> bool {
+        self.lanes.get(&lane).is_none_or(|load| load.records == 0)
+    }
+
     fn leaves(&mut self, size: usize, lane: Lane) {
         self.waiting -= 1;
         self.waiting_bytes -= size;
@@ -201,6 +216,10 @@ impl Pages {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use tokio::time::timeout;
+
     use super::*;
 
     fn enter(ledger: &Ledger, sizes: &[usize]) -> usize {
@@ -283,6 +302,22 @@ mod tests {
         ledger.acknowledge(1);
         for (batch, known) in [(vec!["2", "3"], true), (vec!["2", "3", "4"], true), (vec!["2"], false), (vec!["3", "2"], false)] {
             assert_eq!(ledger.is_front_of(batch.iter().copied()), known, "{batch:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn who_waits_is_woken_by_the_last_report_of_a_lane_by_a_failure_or_by_each() {
+        let told = async |ledger: &Ledger| timeout(Duration::ZERO, ledger.changed()).await.is_ok();
+        for each_report in [false, true] {
+            let ledger = Ledger::new(each_report);
+            ledger.enter([3, 3, 7, 7].map(|lane| Entry { id: "".into(), size: 1, lane }).into_iter());
+            ledger.settle(0, Ok(3));
+            assert_eq!(told(&ledger).await, each_report);
+            ledger.settle(1, Ok(3));
+            assert!(told(&ledger).await, "lane 3 is idle");
+            ledger.settle(2, Err(RDKafkaErrorCode::Fatal));
+            assert!(told(&ledger).await, "a failure");
+            assert!(!told(&ledger).await, "nothing new");
         }
     }
 

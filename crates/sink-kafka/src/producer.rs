@@ -27,7 +27,8 @@ pub(crate) struct Producer {
 impl Producer {
     /// Starts librdkafka and asks the cluster for the topic: one attempt within `connect_timeout`. Blocks. Ends early once `abandoned`.
     pub(crate) fn open(config: &Arc<KafkaConfig>, client: &ClientConfig, abandoned: &AtomicBool) -> Result<Self, Refusal> {
-        let watcher = Watcher { config: Arc::clone(config), ledger: Ledger::default(), trouble: Mutex::default() };
+        let ledger = Ledger::new(config.request().is_none());
+        let watcher = Watcher { config: Arc::clone(config), ledger, trouble: Mutex::default() };
         let native: ThreadedProducer<Watcher> = client.create_with_context(watcher).map_err(|error| {
             let words = match error {
                 KafkaError::ClientCreation(words) => words,

@@ -342,7 +342,7 @@ impl Writer {
             && (self.request.is_none() || producer.ledger().is_idle(parcel.lanes()))
     }
 
-    /// Waits for reports until `done`; each report may take `delivery_timeout`.
+    /// Waits for reports until `done`; `delivery_timeout` may pass without one.
     async fn until(&self, producer: &Producer, done: impl Fn(&Standing) -> bool + Send) -> Result<(), Halt> {
         loop {
             let now = producer.ledger().standing();
@@ -352,7 +352,8 @@ impl Writer {
             if done(&now) {
                 return Ok(());
             }
-            if timeout(self.config.delivery_timeout, producer.ledger().changed()).await.is_err() {
+            let told = timeout(self.config.delivery_timeout, producer.ledger().changed()).await;
+            if told.is_err() && producer.ledger().standing().waiting == now.waiting {
                 return Err(Halt::Stalled);
             }
         }
