@@ -48,7 +48,7 @@ async fn what_may_not_be_listed_is_said_with_the_permission_that_it_needs_and_th
     let scene = Scene::new().await;
     scene.graph.fault(Fault::error(Route::Browse, 403, "accessDenied").after(2));
     let ended = scene.drivetap(&["discover", "--base-url", &scene.graph.base_url()]).end().await;
-    ended.assert(0, &["sites: not listed: accessDenied (the token needs Sites.Read.All for this)"]);
+    ended.assert(0, &["sites: not listed: accessDenied (request-id ", "); the token needs Sites.Read.All for this"]);
     assert!(ended.stdout.iter().any(|line| line.starts_with("me  OneDrive of ")), "{ended:#?}");
 
     let account = Account { sees: Some(vec![ME_DRIVE.to_owned()]), ..Account::new("one", ME_DRIVE).token("right") };

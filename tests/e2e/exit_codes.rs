@@ -43,7 +43,10 @@ async fn a_graph_or_a_sink_that_cannot_be_reached_is_69_where_it_is_needed_and_r
         assert!(!ended.stderr.iter().any(raw), "one readable reason is enough: {ended:#?}");
     }
     let ended = scene.drivetap(&["listen", "drive:nope", "--base-url", &real]).end().await;
-    ended.assert(69, &["shows no drive for drive:nope: itemNotFound (the id is wrong, or this account may not see it)"]);
+    ended.assert(
+        69,
+        &["shows no drive for drive:nope: itemNotFound (request-id ", "; the id is wrong, or this account may not see it"],
+    );
 
     let file = scene.path("away.toml");
     std::fs::write(&file, config(&graph, ME_TO_STDOUT)).unwrap();

@@ -31,6 +31,7 @@ mod official_server;
 mod progress;
 mod recording;
 mod redis_channel;
+mod request_ids;
 mod resources;
 mod restart;
 mod secrets;

@@ -33,7 +33,7 @@ pub(crate) struct Turn<'a> {
 /// What Graph makes of the account's token. Once let in it counts as that for good: a token that runs out later is refused for a while.
 enum First {
     Welcome,
-    Refused(String),
+    Refused(Failure),
 }
 
 impl Account {
@@ -114,7 +114,7 @@ impl Account {
     /// whether it was ever taken.
     pub(crate) fn heard<T>(&self, answer: Result<T, Failure>) -> Result<T, Failure> {
         let said = match &answer {
-            Err(Failure { remedy: Remedy::SignIn, code }) => Some(First::Refused(code.clone())),
+            Err(failure @ Failure { remedy: Remedy::SignIn, .. }) => Some(First::Refused(failure.clone())),
             // A network that is not up yet, or a Graph that is overloaded, has not looked at the token.
             Err(Failure { remedy: Remedy::Retry { .. }, .. }) => None,
             _ => Some(First::Welcome),
@@ -122,16 +122,16 @@ impl Account {
         if let Some(said) = said {
             self.remember(said);
         }
-        // Each pause is said once, however many of its feeds are told.
+        // Each pause is said once, however many of its feeds are told. Graph's id of the request stands in the line of whoever asked.
         match &answer {
-            Err(Failure { remedy: Remedy::Retry { after }, code }) => {
+            Err(Failure { remedy: Remedy::Retry { after }, code, .. }) => {
                 if let Some(wait) = *after
                     && self.gate.shut(wait)
                 {
                     warn!(account = %self.name, reason = code, ?wait, "Graph asks the account to wait; its requests are held back");
                 }
             }
-            Err(Failure { remedy: Remedy::SignIn, code }) => {
+            Err(Failure { remedy: Remedy::SignIn, code, .. }) => {
                 self.refused.store(true, Ordering::Release);
                 let wait = self.sign_in;
                 if self.gate.shut(wait) {
@@ -170,7 +170,7 @@ impl Account {
     }
 
     /// Why the token was refused at the start, as long as Graph has not let the account in.
-    pub(crate) fn refusal(&self) -> Option<String> {
+    pub(crate) fn refusal(&self) -> Option<Failure> {
         match &*self.first.lock().unwrap_or_else(PoisonError::into_inner) {
             Some(First::Refused(reason)) => Some(reason.clone()),
             None | Some(First::Welcome) => None,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use drivetap_core::feed::{FeedSettings, Start, SubscriptionSettings, Timing};
-use drivetap_core::{AccountName, FeedId};
+use drivetap_core::{AccountName, Failure, FeedId};
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -87,9 +87,9 @@ impl Feeds {
                 () = &mut shutdown => return Ok(()),
                 () = &mut patience, if gathering => silent.clear(),
                 () = heard.notified() => {
-                    let refusals: Option<BTreeSet<String>> = self.accounts.values().map(|account| account.refusal()).collect();
+                    let refusals: Option<Vec<Failure>> = self.accounts.values().map(|account| account.refusal()).collect();
                     if let Some(refusals) = refusals {
-                        return Err(RunError::SignIn(refusals.into_iter().collect::<Vec<_>>().join("; ")));
+                        return Err(RunError::SignIn(each_once(refusals)));
                     }
                 }
                 Some((number, found)) = found.recv() => {
@@ -244,5 +244,26 @@ async fn open(settings: FeedSettings, account: Arc<Account>, shared: Arc<Shared>
                 tokio::time::sleep(wait).await;
             }
         }
+    }
+}
+
+/// What Graph said to the accounts. What it said to several of them stands there once, with the id of one of the requests.
+fn each_once(mut refusals: Vec<Failure>) -> String {
+    refusals.sort_by_cached_key(|refusal| (refusal.code.clone(), refusal.to_string()));
+    refusals.dedup_by(|one, before| one.code == before.code);
+    refusals.iter().map(Failure::to_string).collect::<Vec<_>>().join("; ")
+}
+
+#[cfg(test)]
+mod tests {
+    use drivetap_core::{Remedy, RequestId};
+
+    use super::*;
+
+    #[test]
+    fn what_several_accounts_are_told_is_said_once() {
+        let refused = |code: &str, id: &str| Failure::new(Remedy::SignIn, code).of_request(RequestId::new(id));
+        let said = each_once(vec![refused("b", "2"), refused("a", ""), refused("b", "1"), refused("b", "3")]);
+        assert_eq!(said, "a; b (request-id 1)");
     }
 }

@@ -79,7 +79,7 @@ async fn attempt(subscription: &SubscriptionSettings, account: &Account, store: 
             warn!(account = %account.name, reason = %failure, "Graph does not say which drive is the account's: it is taken for the same");
             return Ok(kept);
         }
-        (Err(failure), None) => return Err((failure.code, failure.remedy)),
+        (Err(failure), None) => return Err((failure.to_string(), failure.remedy)),
     };
     store.keep_drive(&account.name, resource, &drive).await.map_err(unavailable)?;
     Ok(drive)

@@ -220,7 +220,7 @@ async fn a_drive_that_becomes_known_late_joins_the_feed_that_runs() {
     let drive = graph.mount(&Resource::Me, "b!x", DriveType::Business);
     graph.mount(&"drive:b!x".parse().unwrap(), "b!x", DriveType::Business);
     // One of the two look-ups fails, whichever comes first, and is repeated slowly.
-    graph.fail_drive(Failure { remedy: Remedy::RetrySlowly { after: None }, code: "itemNotFound".to_owned() });
+    graph.fail_drive(Failure::new(Remedy::RetrySlowly { after: None }, "itemNotFound"));
     let account = AccountName::default;
     let mut world = World::start(graph, drive, Arc::default(), |builder| {
         builder.subscription(account(), watch("me")).subscription(account(), watch("drive:b!x"))
@@ -242,7 +242,7 @@ async fn a_drive_is_listened_to_while_a_join_waits_for_a_durable_sink_that_is_aw
     let graph = MemoryGraph::new();
     let drive = graph.mount(&Resource::Me, "b!x", DriveType::Business);
     graph.mount(&"drive:b!x".parse().unwrap(), "b!x", DriveType::Business);
-    graph.fail_drive(Failure { remedy: Remedy::RetrySlowly { after: None }, code: "itemNotFound".to_owned() });
+    graph.fail_drive(Failure::new(Remedy::RetrySlowly { after: None }, "itemNotFound"));
     let account = AccountName::default;
     let mut world = World::start(graph, drive, Arc::default(), |builder| {
         builder.subscription(account(), watch("me")).subscription(account(), watch("drive:b!x"))
@@ -265,7 +265,7 @@ async fn a_drive_is_listened_to_while_a_join_waits_for_a_durable_sink_that_is_aw
 
 #[tokio::test(start_paused = true)]
 async fn what_is_not_known_yet_is_told_for_each_account_and_not_by_its_name_alone() {
-    let missing = || Failure { remedy: Remedy::RetrySlowly { after: None }, code: "itemNotFound".to_owned() };
+    let missing = || Failure::new(Remedy::RetrySlowly { after: None }, "itemNotFound");
     let (one, two) = (MemoryGraph::new(), MemoryGraph::new());
     let drive = one.mount(&Resource::Me, "b!x", DriveType::Business);
     two.mount(&Resource::Me, "b!y", DriveType::Business);
@@ -290,7 +290,7 @@ async fn what_is_not_known_yet_is_told_for_each_account_and_not_by_its_name_alon
 
 #[tokio::test(start_paused = true)]
 async fn sign_in_refused_for_every_account_ends_it_and_for_one_does_not() {
-    let refused = || Failure { remedy: Remedy::SignIn, code: "InvalidAuthenticationToken".to_owned() };
+    let refused = || Failure::new(Remedy::SignIn, "InvalidAuthenticationToken");
     let graph = MemoryGraph::new();
     let drive = graph.mount(&Resource::Me, "b!x", DriveType::Business);
     // A service may be started before the network is up: that says nothing of the token.
@@ -319,7 +319,7 @@ async fn sign_in_refused_for_every_account_ends_it_and_for_one_does_not() {
 
 #[tokio::test(start_paused = true)]
 async fn an_account_that_was_let_in_since_keeps_it_running_whatever_another_is_told_first() {
-    let refused = || Failure { remedy: Remedy::SignIn, code: "InvalidAuthenticationToken".to_owned() };
+    let refused = || Failure::new(Remedy::SignIn, "InvalidAuthenticationToken");
     let (good, bad) = (MemoryGraph::new(), MemoryGraph::new());
     let drive = good.mount(&Resource::Me, "b!x", DriveType::Business);
     good.fail_drive(refused());

@@ -347,9 +347,9 @@ impl Cursor {
 }
 
 fn not_found() -> Failure {
-    Failure { remedy: Remedy::RetrySlowly { after: None }, code: "itemNotFound".to_owned() }
+    Failure::new(Remedy::RetrySlowly { after: None }, "itemNotFound")
 }
 
 fn gone(location: Option<Link>) -> Failure {
-    Failure { remedy: Remedy::Resync { location }, code: "resyncRequired".to_owned() }
+    Failure::new(Remedy::Resync { location }, "resyncRequired")
 }

@@ -170,6 +170,13 @@ pub(super) const DEFECTS: &[Defect] = &[
         wrong: "if false {",
         test: dispatch("a_rejected_change_leaves_a_stub_in_its_place_and_goes_to_the_dead_letters"),
     },
+    Defect {
+        name: "Graph's id of a request is published",
+        file: "crates/core/src/feed/walk.rs",
+        right: "let Failure { remedy, code, .. } = failure;",
+        wrong: "let (remedy, code) = (failure.remedy, problem.clone());",
+        test: feed("resync::graphs_id_of_a_request_is_read_by_a_person_and_changes_nothing_else"),
+    },
 ];
 
 const CRASH_POINTS: Test =

@@ -405,7 +405,7 @@ impl<'a> Explorer<'a> {
 }
 
 fn happen(what: &What, world: &mut World<SmallDrive>, process: &mut Process) {
-    let failure = |remedy: &Remedy| Failure { remedy: remedy.clone(), code: "forTheTest".to_owned() };
+    let failure = |remedy: &Remedy| Failure::new(remedy.clone(), "forTheTest");
     match what {
         Put(item, name) => {
             world.drive.put(item, name);

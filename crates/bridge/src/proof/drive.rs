@@ -112,9 +112,7 @@ impl SmallDrive {
         if link.as_str() == Self::FRESH {
             return match self.location {
                 Location::Broken(Broken::ServerError) => Err(Failure::retry("generalException")),
-                Location::Broken(Broken::NotFound) => {
-                    Err(Failure { remedy: Remedy::RetrySlowly { after: None }, code: "itemNotFound".to_owned() })
-                }
+                Location::Broken(Broken::NotFound) => Err(Failure::new(Remedy::RetrySlowly { after: None }, "itemNotFound")),
                 Location::Broken(Broken::Gone) => Err(self.gone()),
                 Location::Absent | Location::Works => Ok(self.from(0)),
             };
@@ -137,7 +135,7 @@ impl SmallDrive {
             Location::Absent => None,
             Location::Works | Location::Broken(_) => Some(Link::new(Self::FRESH).unwrap()),
         };
-        Failure { remedy: Remedy::Resync { location }, code: "resyncChangesApplyDifferences".to_owned() }
+        Failure::new(Remedy::Resync { location }, "resyncChangesApplyDifferences")
     }
 }
 

@@ -217,7 +217,7 @@ fn a_failure(rng: &mut Rng) -> Failure {
         1 => Remedy::RetrySlowly { after },
         _ => Remedy::Retry { after },
     };
-    Failure { remedy, code: "forTheTest".to_owned() }
+    Failure::new(remedy, "forTheTest")
 }
 
 fn a_refusal(rng: &mut Rng) -> OpenFailure {
@@ -246,7 +246,7 @@ fn a_410(rng: &mut Rng) -> Failure {
     let codes = ["resyncRequired", "resyncChangesApplyDifferences", "resyncChangesUploadDifferences", "resyncApplyDifferences"];
     let locations = [None, Some(People::FRESH), Some("/v1.0/broken/5xx"), Some("/v1.0/broken/404"), Some("/v1.0/broken/410")];
     let location = rng.choice(locations).flatten().map(|path| Link::new(path).unwrap());
-    Failure { remedy: Remedy::Resync { location }, code: rng.choice(codes).unwrap_or_default().to_owned() }
+    Failure::new(Remedy::Resync { location }, rng.choice(codes).unwrap_or_default())
 }
 
 /// The emulator's drive, and the people who change it.
@@ -325,7 +325,7 @@ impl Drive for People {
             (_, Some((_, token)), _) => DeltaFrom::Token(token),
             (.., Some("/v1.0/broken/5xx")) => return Err(Failure::retry("generalException")),
             (.., Some("/v1.0/broken/404")) => {
-                return Err(Failure { remedy: Remedy::RetrySlowly { after: None }, code: "itemNotFound".to_owned() });
+                return Err(Failure::new(Remedy::RetrySlowly { after: None }, "itemNotFound"));
             }
             _ => return Err(a_410(&mut self.rng)),
         };

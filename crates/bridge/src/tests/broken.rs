@@ -78,7 +78,7 @@ impl Graph for BrokenGraph {
 
     async fn drive(&self, _: &Resource) -> Result<Drive, Failure> {
         assert!(self.late.swap(false, Ordering::Relaxed), "the look-up is broken");
-        Err(Failure { remedy: Remedy::Retry { after: Some(Duration::from_secs(30)) }, code: "none".to_owned() })
+        Err(Failure::new(Remedy::Retry { after: Some(Duration::from_secs(30)) }, "none"))
     }
 
     async fn page(&self, _: &DriveId, _: &PageFrom, _: &mut Share) -> Result<Page, Failure> {

@@ -9,7 +9,7 @@ use drivetap_graph::{Call, Graph, Share, Walks};
 use super::*;
 
 fn busy(after: u64) -> Failure {
-    Failure { remedy: Remedy::Retry { after: Some(Duration::from_secs(after)) }, code: "activityLimitReached".to_owned() }
+    Failure::new(Remedy::Retry { after: Some(Duration::from_secs(after)) }, "activityLimitReached")
 }
 
 fn drives(graph: &MemoryGraph, count: usize) -> Vec<(Resource, DriveId)> {
@@ -75,7 +75,7 @@ impl Revocable {
     async fn token(&self) -> Result<(), Failure> {
         tokio::time::sleep(Duration::from_millis(100)).await;
         match self.revoked.load(Ordering::Relaxed) {
-            true => Err(Failure { remedy: Remedy::SignIn, code: "InvalidAuthenticationToken".to_owned() }),
+            true => Err(Failure::new(Remedy::SignIn, "InvalidAuthenticationToken")),
             false => Ok(()),
         }
     }

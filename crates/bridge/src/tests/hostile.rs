@@ -29,7 +29,7 @@ async fn an_account_that_somebody_else_signs_in_to_walks_their_drive_and_not_the
     world.stop().await;
 
     // Who cannot be asked is taken for who it was.
-    graph.fail_drive(Failure { remedy: Remedy::Retry { after: None }, code: "HTTP 503".to_owned() });
+    graph.fail_drive(Failure::new(Remedy::Retry { after: None }, "HTTP 503"));
     let mut world = World::start(graph, theirs, store, me);
     let peer = world.connect().await;
     tokio::time::sleep(Duration::from_secs(3)).await;
@@ -48,7 +48,7 @@ async fn a_look_up_that_fails_and_answers_late_makes_no_latest_of_a_beginning_an
         (Remedy::Retry { after: Some(Duration::from_secs(30)) }, "activityLimitReached"),
         (Remedy::RetrySlowly { after: None }, "itemNotFound"),
     ] {
-        graph.fail_drive(Failure { remedy, code: code.to_owned() });
+        graph.fail_drive(Failure::new(remedy, code));
     }
     graph.upsert(&drive, "before", json!({"name": "before"}));
     let beginning = SubscriptionSettings { start: Start::Beginning, ..watch("me") };
@@ -69,10 +69,7 @@ async fn a_subscription_from_the_beginning_whose_drive_is_known_late_begins_thou
     let graph = MemoryGraph::new();
     let drive = graph.mount(&Resource::Me, "b!x", DriveType::Business);
     graph.mount(&"drive:b!x".parse().unwrap(), "b!x", DriveType::Business);
-    graph.fail_drive(Failure {
-        remedy: Remedy::RetrySlowly { after: Some(Duration::from_secs(120)) },
-        code: "itemNotFound".to_owned(),
-    });
+    graph.fail_drive(Failure::new(Remedy::RetrySlowly { after: Some(Duration::from_secs(120)) }, "itemNotFound"));
     graph.upsert(&drive, "before", json!({"name": "before"}));
     let account = AccountName::default;
     let beginning = SubscriptionSettings { start: Start::Beginning, ..watch("drive:b!x") };
@@ -92,10 +89,7 @@ async fn shutdown_is_seen_while_a_feed_is_joined() {
     let graph = MemoryGraph::new();
     let drive = graph.mount(&Resource::Me, "b!x", DriveType::Business);
     graph.mount(&"drive:b!x".parse().unwrap(), "b!x", DriveType::Business);
-    graph.fail_drive(Failure {
-        remedy: Remedy::RetrySlowly { after: Some(Duration::from_secs(120)) },
-        code: "itemNotFound".to_owned(),
-    });
+    graph.fail_drive(Failure::new(Remedy::RetrySlowly { after: Some(Duration::from_secs(120)) }, "itemNotFound"));
     let account = AccountName::default;
     let mut world = World::start(graph, drive, Arc::default(), |builder| {
         builder.subscription(account(), watch("me")).subscription(account(), watch("drive:b!x"))
@@ -291,10 +285,7 @@ async fn a_store_that_fails_at_a_join_holds_and_does_not_end_the_service() {
     let graph = MemoryGraph::new();
     let drive = graph.mount(&Resource::Me, "b!x", DriveType::Business);
     graph.mount(&"drive:b!y".parse().unwrap(), "b!y", DriveType::Business);
-    graph.fail_drive(Failure {
-        remedy: Remedy::RetrySlowly { after: Some(Duration::from_secs(120)) },
-        code: "itemNotFound".to_owned(),
-    });
+    graph.fail_drive(Failure::new(Remedy::RetrySlowly { after: Some(Duration::from_secs(120)) }, "itemNotFound"));
     let account = AccountName::default;
     let store = Arc::new(Flaky { inner: MemoryStore::default(), fail_open: false.into() });
     let s2: Arc<dyn Store> = Arc::<Flaky>::clone(&store);

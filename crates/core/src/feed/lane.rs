@@ -206,7 +206,7 @@ impl Lane {
                     Remedy::SignIn => self.timing.renewal_spacing,
                     Remedy::Resync { .. } => self.backoff.next(&mut io.rng),
                 };
-                self.fail(now, failure.code.clone(), wait);
+                self.fail(now, failure.to_string(), wait);
             }
         }
     }

@@ -345,7 +345,9 @@ impl Walk {
     }
 
     fn on_failure(&mut self, failure: Failure, desk: &mut Desk<'_>) {
-        let Failure { remedy, code } = failure;
+        // What is published and saved is the code alone: Graph's id of the request is another one each time.
+        let problem = failure.to_string();
+        let Failure { remedy, code, .. } = failure;
         let born = desk.ledger.ahead().cursor != Cursor::None;
         let place = desk.ledger.ahead();
         let within = matches!(place.cursor, Cursor::Within(_));
@@ -369,11 +371,11 @@ impl Walk {
             self.link_failed = 0;
         } else if given_up && (within || between_walks || self.next.is_some()) {
             // The way on is gone for good, though nobody calls it 410.
-            return self.lose_link(code, within || between_walks, desk);
+            return self.lose_link(code, problem, within || between_walks, desk);
         }
         match remedy {
             Remedy::Resync { location } if born && desk.ledger.ahead().cursor != Cursor::Root => {
-                self.problem = Some(code.clone());
+                self.problem = Some(problem);
                 let from = location.map_or(Cursor::Root, Cursor::Within);
                 self.next = None;
                 // One loss is dealt with at once; a loss in the middle of an enumeration is one after another.
@@ -383,32 +385,32 @@ impl Walk {
             }
             Remedy::Resync { .. } => {
                 self.next = None;
-                self.back_off(code, None, desk);
+                self.back_off(problem, None, desk);
             }
-            Remedy::Retry { after } => self.back_off(code, after, desk),
+            Remedy::Retry { after } => self.back_off(problem, after, desk),
             Remedy::RetrySlowly { after } | Remedy::RetryThenResync { after } => {
                 self.refused = true;
                 let wait = self.timing.slow.next(&mut desk.io.rng).max(after.unwrap_or_default());
-                self.wait(code, wait, desk.now);
+                self.wait(problem, wait, desk.now);
             }
             Remedy::SignIn => {
                 self.refused = true;
-                self.wait(code, self.timing.sign_in, desk.now);
+                self.wait(problem, self.timing.sign_in, desk.now);
             }
         }
     }
 
     /// A link does not work any more. Where it is the place's own, only an enumeration helps; where the place has not moved onto it, the
     /// walk starts over.
-    fn lose_link(&mut self, code: String, is_the_place: bool, desk: &mut Desk<'_>) {
+    fn lose_link(&mut self, code: String, problem: String, is_the_place: bool, desk: &mut Desk<'_>) {
         self.next = None;
         self.link_failed = 0;
         if is_the_place {
-            self.problem = Some(code.clone());
+            self.problem = Some(problem);
             let wait = self.timing.backoff.next(&mut desk.io.rng);
             self.step = Step::Draining { code, from: Cursor::Root, wait };
         } else {
-            self.back_off(code, None, desk);
+            self.back_off(problem, None, desk);
         }
     }
 

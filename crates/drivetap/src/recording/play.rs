@@ -56,7 +56,7 @@ impl Player {
                     let end = if more { PageEnd::Next(link) } else { PageEnd::Delta(link) };
                     rest.pages.push_back(Ok(Page { items, left_out: 0, end }));
                 }
-                What::NoPage { code, remedy, .. } => rest.pages.push_back(Err(Failure { remedy: helps(remedy), code })),
+                What::NoPage { code, remedy, .. } => rest.pages.push_back(Err(Failure::new(helps(remedy), code))),
                 What::Frame { notifications } => {
                     let parsed =
                         notifications.iter().map(|one| Notification::parse(&one.to_string())).collect::<Result<Vec<_>, _>>();

@@ -41,7 +41,8 @@ impl Graph for TappedGraph {
                 items: page.items.iter().map(|item| Value::Object(item.fields())).collect(),
                 more: matches!(page.end, PageEnd::Next(_)),
             },
-            Err(Failure { code, remedy }) => What::NoPage { from, code: code.clone(), remedy: help(remedy) },
+            // Microsoft could tell from Graph's id of the request whose it was, and nothing is played by it.
+            Err(Failure { code, remedy, request_id: _ }) => What::NoPage { from, code: code.clone(), remedy: help(remedy) },
         });
         answer
     }

@@ -170,7 +170,7 @@ impl Search {
             return Err(Failure::sign_in(format_args!("sign-in is needed: {refusal}\n{helps}")));
         }
         let needs = match refusal.remedy {
-            Remedy::RetrySlowly { .. } => format!(" (the token needs {scope} for this)"),
+            Remedy::RetrySlowly { .. } => format!("; the token needs {scope} for this"),
             _ => String::new(),
         };
         self.spinner.say(&format!("{what}: not listed: {refusal}{needs}"));
@@ -191,12 +191,17 @@ impl Search {
         let allows = self.allows(&resource).await;
         self.found += 1;
         let line = if self.given.json {
-            let (allowed, refused) = match &allows {
-                Ok(allowed) => (allowed.clone(), Value::Null),
-                Err(refusal) => (Vec::new(), refusal.code.clone().into()),
+            let (allowed, refusal) = match &allows {
+                Ok(allowed) => (allowed.clone(), None),
+                Err(refusal) => (Vec::new(), Some(refusal)),
             };
             let line = json!({
-                "resource": resource.to_string(), "name": words, "web_url": web_url, "allows": allowed, "refused": refused,
+                "resource": resource.to_string(),
+                "name": words,
+                "web_url": web_url,
+                "allows": allowed,
+                "refused": refusal.map(|refusal| &refusal.code),
+                "request_id": refusal.and_then(|refusal| Some(refusal.request_id.as_ref()?.as_str())),
             });
             for_json(&line.to_string()).into_owned()
         } else {

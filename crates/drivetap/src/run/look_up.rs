@@ -23,7 +23,7 @@ pub(super) async fn look_up(
         }
         // 403, 404 and their like: Graph is there, the drive is not.
         Remedy::RetrySlowly { .. } | Remedy::RetryThenResync { .. } => Failure::unavailable(format_args!(
-            "Graph at {base_url} shows no drive for {resource}: {failure} (the id is wrong, or this account may not see it)"
+            "Graph at {base_url} shows no drive for {resource}: {failure}; the id is wrong, or this account may not see it"
         )),
         Remedy::Retry { .. } | Remedy::Resync { .. } => {
             Failure::unavailable(format_args!("Graph at {base_url} does not give the drive of {resource}: {failure}"))

@@ -1,7 +1,7 @@
 use std::collections::HashSet;
 use std::fmt;
 
-use drivetap_core::{Drive, DriveType, Entry, GraphId, Item, Page, PageEnd};
+use drivetap_core::{Drive, DriveType, Entry, GraphId, Item, Page, PageEnd, RequestId};
 use serde::de::{IgnoredAny, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
@@ -109,20 +109,32 @@ impl<'de> Deserialize<'de> for Items {
     }
 }
 
-/// The codes of Graph's error body, which nest: outer first.
+/// What is read of Graph's error body. Its `message` is for people, changes, and may quote a token.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct ErrorBody {
+    /// The codes, which nest: outer first.
+    pub(super) codes: Vec<String>,
+    /// `innerError.request-id`: the header's, once more.
+    pub(super) request_id: Option<RequestId>,
+}
+
+/// Graph's error body; of any other, nothing.
 ///
 /// Source: <https://learn.microsoft.com/en-us/graph/errors>
-pub(super) fn codes(body: &[u8]) -> Vec<String> {
+pub(super) fn error(body: &[u8]) -> ErrorBody {
     let Ok(body) = serde_json::from_slice::<Value>(body) else {
-        return Vec::new();
+        return ErrorBody::default();
     };
     // A code is a word. Anything else under that name is not one, and is not printed.
     let legal =
         |code: &&str| (1..=80).contains(&code.len()) && code.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b));
     let inner = |error: &Value| ["innerError", "innererror"].iter().find_map(|name| error.get(name).cloned());
-    std::iter::successors(body.get("error").cloned(), inner)
-        .filter_map(|error| error.get("code").and_then(Value::as_str).filter(legal).map(str::to_owned))
-        .collect()
+    let errors: Vec<_> = std::iter::successors(body.get("error").cloned(), inner).collect();
+    let texts = |name: &'static str| errors.iter().filter_map(move |error| error.get(name)?.as_str());
+    ErrorBody {
+        codes: texts("code").filter(legal).map(str::to_owned).collect(),
+        request_id: texts("request-id").find_map(RequestId::new),
+    }
 }
 
 /// What a body that is no JSON object of Graph's is, for the error's words.
@@ -226,9 +238,9 @@ mod tests {
     fn deep_json_is_refused_and_not_recursed_into() {
         let deep = format!("{{\"value\":{}{}}}", "[".repeat(100_000), "]".repeat(100_000));
         assert_eq!(page(deep.as_bytes(), &BaseUrl::default()), Err(AnswerFault::NotJson));
-        assert!(codes(deep.as_bytes()).is_empty());
+        assert_eq!(error(deep.as_bytes()), ErrorBody::default());
         let nested = format!("{}{{\"code\":\"deep\"}}{}", "{\"error\":".repeat(1000), "}".repeat(1000));
-        assert!(codes(nested.as_bytes()).is_empty());
+        assert_eq!(error(nested.as_bytes()), ErrorBody::default());
     }
 
     #[test]
@@ -248,7 +260,7 @@ mod tests {
 
     #[test]
     fn error_codes_are_read_from_the_outside_in_and_only_words_are_codes() {
-        let check = |body: &str, want: &[&str]| assert_eq!(codes(body.as_bytes()), want, "{body}");
+        let check = |body: &str, want: &[&str]| assert_eq!(error(body.as_bytes()).codes, want, "{body}");
         check(r#"{"error":{"code":"notSupported","message":"Operation not supported"}}"#, &["notSupported"]);
         check(
             r#"{"error":{"code":"resyncRequired","innerError":{"code":"resyncChangesApplyDifferences","request-id":"x"}}}"#,
@@ -260,5 +272,28 @@ mod tests {
         check(r#"{"error":"invalid_grant"}"#, &[]);
         check("<html></html>", &[]);
         check("", &[]);
+    }
+
+    #[test]
+    fn the_body_names_the_request_once_and_only_a_word_is_an_id() {
+        let check = |body: &str, want: Option<&str>| {
+            let id = error(body.as_bytes()).request_id;
+            assert_eq!(id.as_ref().map(RequestId::as_str), want, "{body:.100}");
+        };
+        check(
+            r#"{"error":{"code":"a","innerError":{"date":"x","request-id":"1a-2b","client-request-id":"ours"}}}"#,
+            Some("1a-2b"),
+        );
+        check(r#"{"error":{"code":"a","innererror":{"request-id":"1a-2b"}}}"#, Some("1a-2b"));
+        check(r#"{"error":{"code":"a","innerError":{"code":"b","innererror":{"request-id":"1a-2b"}}}}"#, Some("1a-2b"));
+        check(r#"{"error":{"code":"a","request-id":"1a","innerError":{"request-id":"2b"}}}"#, Some("1a"));
+        check(r#"{"error":{"code":"a","request-id":"no id","innerError":{"request-id":"2b"}}}"#, Some("2b"));
+        check(r#"{"error":{"code":"a"},"request-id":"1a-2b"}"#, None);
+        check(r#"{"error":{"innerError":{"client-request-id":"ours"}}}"#, None);
+        check(r#"{"error":{"innerError":{"request-id":7}}}"#, None);
+        check(r#"{"error":{"innerError":{"request-id":"\u001b[2Jx"}}}"#, None);
+        check(&format!(r#"{{"error":{{"innerError":{{"request-id":"{}"}}}}}}"#, "a".repeat(10_000)), None);
+        check(r#"{"error":"invalid_grant"}"#, None);
+        check("<html></html>", None);
     }
 }

@@ -4,7 +4,8 @@ use std::time::Instant;
 
 use async_trait::async_trait;
 use drivetap_core::{
-    Drive, DriveId, Endpoint, Failure, NotificationHosts, Page, PageFrom, Remedy, Resource, Subscription, SubscriptionError,
+    Drive, DriveId, Endpoint, Failure, NotificationHosts, Page, PageFrom, Remedy, RequestId, Resource, Subscription,
+    SubscriptionError,
 };
 use jiff::Timestamp;
 use reqwest::header::{
@@ -15,7 +16,7 @@ use reqwest::tls::TlsInfo;
 use reqwest::{Response, StatusCode};
 use uuid::Uuid;
 
-use super::answer::{self, AnswerFault};
+use super::answer::{self, AnswerFault, ErrorBody};
 use super::config::{ConfigError, GraphConfig};
 use super::error::{Error, Refused, What};
 use super::look::Look;
@@ -42,7 +43,8 @@ const DELTA_EXCLUDE_PARENT: HeaderName = HeaderName::from_static("deltaexcludepa
 ///
 /// **Cancel safe:** a dropped future ends its request. Cheap to share: `Arc<GraphClient>`; many calls may run at once.
 ///
-/// What is logged carries `request-id` and `client-request-id`, and never a URL, a token or a body.
+/// A failure carries Graph's `request-id`, from the header, else from the error's body. What is logged carries it and `client-request-id`.
+/// Neither holds a URL, a token or a body.
 ///
 /// ```no_run
 /// use std::sync::Arc;
@@ -133,7 +135,7 @@ impl GraphClient {
                 ids.take(response.headers());
                 let status = response.status().as_u16();
                 let ms = started.elapsed().as_millis();
-                tracing::debug!(?what, status, ids.client_request_id, ids.request_id, ms, "Graph answered");
+                tracing::debug!(?what, status, ids.client_request_id, request_id = ids.graphs(), ms, "Graph answered");
                 let certificate = certificate(&response).filter(|_| what == What::Look);
                 self.read(response, share).await.map(|(body, date)| (body, date, certificate))
             }
@@ -144,6 +146,9 @@ impl GraphClient {
             Err(error) => {
                 if error.spends_connection() {
                     self.pool.renew(&lease);
+                }
+                if let Error::Refused(refused) = &error {
+                    ids.request_id = ids.request_id.or_else(|| refused.request_id.clone());
                 }
                 Err(Failed { error, ids })
             }
@@ -186,11 +191,12 @@ impl GraphClient {
             // A Location that leads elsewhere or to nothing is as good as none: the walk starts from the root.
             location: header(headers, &LOCATION).and_then(|value| self.base_url.link(value).ok()),
             claims,
-            codes: Vec::new(),
+            ..Refused::default()
         };
         // An error's body says more where it can be read; where it cannot, the status is the error.
         if let Ok(body) = body(response, &mut Share::own(Self::ERROR)).await {
-            refused.codes = answer::codes(&body);
+            let ErrorBody { codes, request_id } = answer::error(&body);
+            (refused.codes, refused.request_id) = (codes, request_id);
         }
         refused
     }
@@ -270,9 +276,8 @@ struct Failed {
 
 impl Failed {
     fn report(self, what: What) -> Failure {
-        let failure = self.error.failure(what);
-        let Ids { client_request_id, request_id, diagnostic } = &self.ids;
-        let error = &self.error;
+        let Self { error, ids } = self;
+        let failure = error.failure(what).of_request(ids.request_id.clone());
         // Not the remedy itself: a resync holds a link.
         let remedy = match failure.remedy {
             Remedy::Retry { .. } => "retry",
@@ -281,11 +286,9 @@ impl Failed {
             Remedy::SignIn => "sign in",
             Remedy::Resync { .. } => "resync",
         };
-        if what != What::Look && !request_id.is_empty() {
-            // Whoever asks Microsoft's support is asked for these. The failure itself is what decides, and goes without them.
-            tracing::info!(?what, %error, request_id, client_request_id, "Graph did not give what was asked");
-        }
-        tracing::debug!(?what, %error, remedy, client_request_id, request_id, diagnostic, "why Graph did not give it");
+        // Who is told of the failure logs it. This is for whoever asks Microsoft's support, which wants all three.
+        let Ids { client_request_id, diagnostic, .. } = &ids;
+        tracing::debug!(?what, %error, remedy, client_request_id, request_id = ids.graphs(), diagnostic, "why Graph did not give it");
         failure
     }
 }
@@ -296,20 +299,23 @@ impl<E: Into<Error>> From<E> for Failed {
     }
 }
 
-/// Ours, and Graph's own (<https://learn.microsoft.com/en-us/graph/best-practices-concept>). Empty where there is none.
+/// Ours, and Graph's own (<https://learn.microsoft.com/en-us/graph/best-practices-concept>). A text is empty where there is none.
 #[derive(Clone, Default)]
 struct Ids {
     client_request_id: String,
-    request_id: String,
+    request_id: Option<RequestId>,
     diagnostic: String,
 }
 
 impl Ids {
-    /// Both come from outside: visible ASCII, and no more of it than they have.
+    /// The diagnostic comes from outside, too: visible ASCII, and no more of it than Graph's has.
     fn take(&mut self, headers: &HeaderMap) {
-        let text = |name: HeaderName, most| header(headers, &name).unwrap_or_default().chars().take(most).collect();
-        self.request_id = text(REQUEST_ID, 64);
-        self.diagnostic = text(DIAGNOSTIC, 300);
+        self.request_id = header(headers, &REQUEST_ID).and_then(RequestId::new);
+        self.diagnostic = header(headers, &DIAGNOSTIC).unwrap_or_default().chars().take(300).collect();
+    }
+
+    fn graphs(&self) -> Option<&str> {
+        self.request_id.as_ref().map(RequestId::as_str)
     }
 }
 

@@ -1,7 +1,7 @@
 use std::error::Error as _;
 use std::time::Duration;
 
-use drivetap_core::{Failure, Link, Remedy, SubscriptionError};
+use drivetap_core::{Failure, Link, Remedy, RequestId, SubscriptionError};
 
 use super::answer::AnswerFault;
 use crate::token::TokenError;
@@ -45,6 +45,8 @@ pub(super) struct Refused {
     pub(super) location: Option<Link>,
     /// `WWW-Authenticate` asks for claims that the token does not have: a conditional-access policy.
     pub(super) claims: bool,
+    /// As the body says it. The header comes first.
+    pub(super) request_id: Option<RequestId>,
 }
 
 impl Error {
@@ -75,7 +77,7 @@ impl Error {
             Self::Subscription(_) | Self::ForeignCursor => Remedy::RetrySlowly { after: None },
         };
         // Some of the words name a host that came from outside.
-        Failure { remedy, code: self.to_string().chars().take(200).collect() }
+        Failure::new(remedy, self.to_string().chars().take(200).collect::<String>())
     }
 }
 
@@ -151,9 +153,9 @@ mod tests {
         let location = Link::new("/v1.0/drives/d/root/delta?token=new").ok();
         let check = |what, status, codes: &[&str], remedy: Remedy, code: &str| {
             let codes = codes.iter().map(|&c| c.to_owned()).collect();
-            let refused = Refused { status, codes, retry_after: after, location: location.clone(), claims: false };
+            let refused = Refused { status, codes, retry_after: after, location: location.clone(), ..Refused::default() };
             let failure = Error::Refused(refused).failure(what);
-            assert_eq!(failure, Failure { remedy, code: code.to_owned() }, "{what:?} {status}");
+            assert_eq!(failure, Failure::new(remedy, code), "{what:?} {status}");
         };
         let retry = || Remedy::Retry { after };
         let slowly = || Remedy::RetrySlowly { after };
@@ -204,7 +206,7 @@ mod tests {
     fn a_claims_challenge_is_named() {
         let refused = Refused { status: 401, codes: vec!["x".to_owned()], claims: true, ..Refused::default() };
         let failure = Error::Refused(refused).failure(What::Drive);
-        assert_eq!(failure, Failure { remedy: Remedy::SignIn, code: "insufficient_claims".to_owned() });
+        assert_eq!(failure, Failure::new(Remedy::SignIn, "insufficient_claims"));
     }
 
     #[test]

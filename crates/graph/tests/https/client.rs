@@ -21,11 +21,11 @@ fn retry(code: &str) -> Failure {
 }
 
 fn slowly(code: &str) -> Failure {
-    Failure { remedy: Remedy::RetrySlowly { after: None }, code: code.to_owned() }
+    Failure::new(Remedy::RetrySlowly { after: None }, code)
 }
 
 fn sign_in(code: &str) -> Failure {
-    Failure { remedy: Remedy::SignIn, code: code.to_owned() }
+    Failure::new(Remedy::SignIn, code)
 }
 
 /// A drive's id can only come from Graph.
@@ -153,7 +153,7 @@ async fn every_spelling_of_410_is_a_resync_from_a_location_on_graph_or_from_none
         let server = Server::start(move |seen, _| reply(seen)).await;
         let failure = server.client().page(&drive, &PageFrom::Root, &mut Share::alone()).await.unwrap_err();
         let location = location.map(|link| Link::new(link).unwrap());
-        assert_eq!(failure, Failure { remedy: Remedy::Resync { location }, code: code.to_owned() });
+        assert_eq!(failure, Failure::new(Remedy::Resync { location }, code));
     };
     check(
         |seen| {
@@ -192,12 +192,12 @@ async fn an_answer_that_is_none_is_a_failure_in_clear_words() {
     };
     check(
         || Reply::error(429, &[("retry-after", "7")], "activityLimitReached", Some("throttledRequest")),
-        Failure { remedy: Remedy::Retry { after: retry_after(7) }, code: "throttledRequest".to_owned() },
+        Failure::new(Remedy::Retry { after: retry_after(7) }, "throttledRequest"),
     )
     .await;
     check(
         || Reply::new(503, &[("retry-after", "Wed, 24 Dec 2025 03:02:00 GMT"), ("date", DATE)], ""),
-        Failure { remedy: Remedy::Retry { after: retry_after(120) }, code: "HTTP 503".to_owned() },
+        Failure::new(Remedy::Retry { after: retry_after(120) }, "HTTP 503"),
     )
     .await;
     check(|| Reply::error(400, &[], "notSupported", None), slowly("notSupported")).await;
@@ -241,6 +241,40 @@ async fn an_answer_that_is_none_is_a_failure_in_clear_words() {
     let server = Server::start(|_, _| Reply::ok(endless())).await;
     let failure = server.client().page(&drive_id().await, &PageFrom::Root, &mut Share::alone()).await.unwrap_err();
     assert_eq!(failure, retry(&format!("the answer is larger than {page_limit} bytes")));
+}
+
+#[tokio::test]
+async fn a_failure_carries_graphs_id_of_the_request_from_the_header_else_from_the_body() {
+    const HTML: &str = "<html>";
+    let body = |id: &str| format!(r#"{{"error":{{"code":"itemNotFound","innerError":{{"date":"x","request-id":"{id}"}}}}}}"#);
+    let (long, escape) = ("a".repeat(10_000), "\\u001b[2J");
+    let check = async |status: u16, header: Option<&str>, body: String, want: &str| {
+        let header: Vec<_> = header.map(|id| ("request-id".to_owned(), id.to_owned())).into_iter().collect();
+        let server = Server::start(move |_, _| {
+            let headers: Vec<_> = header.iter().map(|(name, id)| (name.as_str(), id.as_str())).collect();
+            Reply::new(status, &headers, body.clone())
+        })
+        .await;
+        let failure = server.client().drive(&Resource::Me).await.unwrap_err();
+        assert_eq!(failure.to_string(), want);
+        assert!(!failure.code.contains("request-id"), "{failure}");
+    };
+    check(404, Some("in-header"), String::new(), "HTTP 404 (request-id in-header)").await;
+    check(404, Some("in-header"), body("in-body"), "itemNotFound (request-id in-header)").await;
+    check(404, None, body("in-body"), "itemNotFound (request-id in-body)").await;
+    check(404, None, body(""), "itemNotFound").await;
+    check(404, None, HTML.to_owned(), "HTTP 404").await;
+    // What is no id is none; the body may have one all the same.
+    check(404, Some(&long), body("in-body"), "itemNotFound (request-id in-body)").await;
+    check(404, Some("two words"), body("in-body"), "itemNotFound (request-id in-body)").await;
+    check(404, Some("a\tb"), body(escape), "itemNotFound").await;
+    check(404, None, body(&long), "itemNotFound").await;
+    // A new token has another request; here there is none, and the refusal stands.
+    check(401, Some("in-header"), HTML.to_owned(), "HTTP 401 (request-id in-header)").await;
+    check(503, Some("in-header"), HTML.to_owned(), "HTTP 503 (request-id in-header)").await;
+    // A 200 that is of no use.
+    let not_json = "the answer is HTML, not JSON: something between here and Graph answered in its place (request-id in-header)";
+    check(200, Some("in-header"), HTML.to_owned(), not_json).await;
 }
 
 #[tokio::test]

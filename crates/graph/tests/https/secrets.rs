@@ -66,20 +66,20 @@ async fn no_log_line_error_or_debug_print_holds_a_token_a_url_or_a_body() {
     let mut printed = format!("{graph:?}");
     let mut note = |outcome: String| printed.push_str(&outcome);
     for _ in 0..4 {
-        note(format!("{:?}", graph.endpoint(&Resource::Me).await.map_err(|failure| failure.code)));
+        note(format!("{:?}", graph.endpoint(&Resource::Me).await.map_err(|failure| failure.to_string())));
     }
     let drive = {
         let other = Server::start(|_, _| Reply::ok(r#"{"id":"b!d","driveType":"business"}"#)).await;
         other.client().drive(&Resource::Me).await.unwrap().id
     };
-    note(graph.page(&drive, &PageFrom::Latest, &mut Share::alone()).await.unwrap_err().code);
-    note(graph.page(&drive, &PageFrom::Root, &mut Share::alone()).await.unwrap_err().code);
+    note(graph.page(&drive, &PageFrom::Latest, &mut Share::alone()).await.unwrap_err().to_string());
+    note(graph.page(&drive, &PageFrom::Root, &mut Share::alone()).await.unwrap_err().to_string());
     for _ in 6..11 {
         note(format!("{:?}", graph.drive(&Resource::Me).await));
     }
     // The link is in the request line this time.
     let link = Link::new("/v1.0/x?token=delta-secret").unwrap();
-    note(graph.page(&drive, &PageFrom::Link(link), &mut Share::alone()).await.unwrap_err().code);
+    note(graph.page(&drive, &PageFrom::Link(link), &mut Share::alone()).await.unwrap_err().to_string());
     assert_eq!(server.seen().len(), 12);
     assert!(server.seen()[11].line.contains("delta-secret"));
 
@@ -89,7 +89,7 @@ async fn no_log_line_error_or_debug_print_holds_a_token_a_url_or_a_body() {
     let base_url = format!("https://localhost:{}/v1.0", h2.addr.port()).parse().unwrap();
     let over_h2 = client(GraphConfig { base_url, ca_pem: Some(ca), ..GraphConfig::default() });
     let link = Link::new("/v1.0/x?token=delta-secret").unwrap();
-    note(over_h2.page(&drive, &PageFrom::Link(link), &mut Share::alone()).await.unwrap_err().code);
+    note(over_h2.page(&drive, &PageFrom::Link(link), &mut Share::alone()).await.unwrap_err().to_string());
     assert_eq!(h2.seen()[0].version, Version::HTTP_2);
 
     // A proxy with a password that nobody listens behind, and a command that prints a secret and fails.
@@ -105,8 +105,9 @@ async fn no_log_line_error_or_debug_print_holds_a_token_a_url_or_a_body() {
     for target in ["drivetap_graph", "h2", "hyper", "reqwest", "rustls"] {
         assert!(log.contains(target), "the log of {target} is watched");
     }
-    let shown = |line: &str| line.contains("INFO") && line.contains("graphs-own-id");
-    assert!(log.lines().any(shown), "what support asks for is there at the default level");
+    assert!(printed.contains("accessDenied (request-id graphs-own-id)"), "what support asks for is in the error: {printed}");
+    let both = |line: &str| line.contains("client_request_id") && line.contains("graphs-own-id");
+    assert!(log.lines().any(both), "and with the client's own id in the log");
     let proxy_basic = "YWxpY2U6cHJveHktc2VjcmV0";
     for secret in [TOKEN, "url-secret", "delta-secret", "body-secret", "proxy-secret", proxy_basic, "command-secret"] {
         for (name, text) in [("log", &log), ("print", &printed)] {

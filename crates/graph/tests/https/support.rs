@@ -139,7 +139,7 @@ impl Reply {
 
     /// Graph's error body, with an inner code where there is one.
     pub(crate) fn error(status: u16, headers: &[(&str, &str)], code: &str, inner: Option<&str>) -> Self {
-        let inner = inner.map(|code| format!(r#","innerError":{{"code":"{code}","request-id":"x"}}"#)).unwrap_or_default();
+        let inner = inner.map(|code| format!(r#","innerError":{{"code":"{code}"}}"#)).unwrap_or_default();
         Self::new(status, headers, format!(r#"{{"error":{{"code":"{code}","message":"words"{inner}}}}}"#))
     }
 

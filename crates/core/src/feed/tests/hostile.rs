@@ -48,7 +48,7 @@ fn a_410_behind_an_empty_page_starts_over_at_the_root() {
     for _ in 0..5 {
         let (attempt, from) = rig.fetch_page().unwrap();
         froms.push(from);
-        rig.handle(Input::Page { attempt, result: Err(Failure { remedy: Remedy::Resync { location: None }, code: "x".into() }) });
+        rig.handle(Input::Page { attempt, result: Err(Failure::new(Remedy::Resync { location: None }, "x")) });
         rig.pass(Duration::from_secs(61));
     }
     assert!(froms.contains(&PageFrom::Root), "{froms:?}");
@@ -62,7 +62,7 @@ fn a_410_behind_latest_asks_for_latest_again() {
     for _ in 0..5 {
         let (attempt, from) = rig.fetch_page().unwrap();
         froms.push(from);
-        rig.handle(Input::Page { attempt, result: Err(Failure { remedy: Remedy::Resync { location: None }, code: "x".into() }) });
+        rig.handle(Input::Page { attempt, result: Err(Failure::new(Remedy::Resync { location: None }, "x")) });
         rig.pass(Duration::from_secs(61));
     }
     assert!(froms.contains(&PageFrom::Latest), "{froms:?}");
@@ -405,7 +405,7 @@ fn a_cursor_that_graph_does_not_accept_ends_in_a_resync() {
         let (attempt, from) = rig.fetch_page().expect("the same cursor once more");
         assert_eq!(from, PageFrom::Link(link(0)));
         let remedy = Remedy::RetryThenResync { after: None };
-        rig.handle(Input::Page { attempt, result: Err(Failure { remedy, code: "invalidRequest".to_owned() }) });
+        rig.handle(Input::Page { attempt, result: Err(Failure::new(remedy, "invalidRequest")) });
         rig.pass(Duration::from_secs(59));
         assert!(rig.saved_place().generation == 1 || !rig.wants_page(), "slowly: no sooner than in 60 s");
         rig.pass(Duration::from_secs(841));

@@ -15,7 +15,7 @@ use crate::delta::{Link, Page, PageEnd, PageFrom};
 use crate::failure::{Failure, Remedy};
 use crate::notification_url::{NotificationHosts, NotificationUrl};
 use crate::subscription::{Endpoint, Subscription};
-use crate::{AccountName, Drive, DriveType, FeedId, GraphId, Item, Notification, Resource};
+use crate::{AccountName, Drive, DriveType, FeedId, GraphId, Item, Notification, RequestId, Resource};
 
 /// A feed with a driver of a few lines: it collects actions, and saves records at once unless told otherwise.
 struct Rig {
@@ -124,12 +124,12 @@ impl Rig {
 
     fn page_fails(&mut self, remedy: Remedy, code: &str) {
         let (attempt, _) = self.fetch_page().expect("a page is asked for");
-        self.handle(Input::Page { attempt, result: Err(Failure { remedy, code: code.to_owned() }) });
+        self.handle(Input::Page { attempt, result: Err(Failure::new(remedy, code)) });
     }
 
     fn endpoint_fails(&mut self, remedy: Remedy) {
         let attempt = self.fetch_endpoint().expect("an endpoint is asked for");
-        self.handle(Input::Endpoint { attempt, result: Err(Failure { remedy, code: "notSupported".to_owned() }) });
+        self.handle(Input::Endpoint { attempt, result: Err(Failure::new(remedy, "notSupported")) });
     }
 
     /// Answers endpoint and open; the session's name comes back.

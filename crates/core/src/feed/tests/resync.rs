@@ -95,11 +95,64 @@ fn a_broken_location_falls_back_to_the_root() {
         for n in 0..tries {
             let (attempt, from) = rig.fetch_page().unwrap();
             assert_eq!(from, PageFrom::Link(broken()), "{remedy:?}: try {n}");
-            let failure = Failure { remedy: remedy.clone(), code: "generalException".to_owned() };
+            let failure = Failure::new(remedy.clone(), "generalException");
             rig.handle(Input::Page { attempt, result: Err(failure) });
             rig.pass(Duration::from_secs(120));
         }
         assert_eq!(rig.page(&["root"], delta(1)), PageFrom::Root, "{remedy:?}");
         assert_eq!(rig.feed.record().place.generation, 1, "{remedy:?}: one loss is one generation");
     }
+}
+
+/// It is another one each time: what is made over it would not be the same after a restart.
+#[test]
+fn graphs_id_of_a_request_is_read_by_a_person_and_changes_nothing_else() {
+    let history = |id: &str| {
+        let failure = |remedy, code| Failure::new(remedy, code).of_request(RequestId::new(id));
+        let (mut rig, session) = Rig::running();
+        let (mut problems, mut waits, mut told) = (Vec::new(), Vec::new(), Vec::new());
+        rig.signal(session);
+        let refusals = [
+            (Remedy::Retry { after: Some(Duration::from_secs(7)) }, "activityLimitReached"),
+            (Remedy::SignIn, "InvalidAuthenticationToken"),
+            (Remedy::RetrySlowly { after: None }, "accessDenied"),
+            // As often as makes it a lost cursor.
+            (Remedy::RetryThenResync { after: None }, "invalidRequest"),
+            (Remedy::RetryThenResync { after: None }, "invalidRequest"),
+            (Remedy::RetryThenResync { after: None }, "invalidRequest"),
+            (Remedy::RetryThenResync { after: None }, "invalidRequest"),
+            // In the enumeration that follows.
+            (Remedy::Resync { location: None }, "resyncRequired"),
+        ];
+        for (remedy, code) in refusals {
+            let (attempt, _) = rig.fetch_page().unwrap();
+            rig.handle(Input::Page { attempt, result: Err(failure(remedy, code)) });
+            problems.extend(rig.feed.status(rig.now).problem);
+            waits.push(rig.feed.timeout().unwrap() - rig.now.mono);
+            rig.pass(Duration::from_secs(1200));
+            while let Some((batch, events)) = rig.published() {
+                told.extend(events.iter().map(|event| (event.id().to_owned(), data(event))));
+                rig.ack(batch);
+            }
+            rig.pass(Duration::from_secs(120));
+        }
+        rig.page(&["root"], delta(1));
+        told.extend(rig.published().unwrap().1.iter().map(|event| (event.id().to_owned(), data(event))));
+        (problems, waits, told, rig.feed.record())
+    };
+    let (plain, waits, told, record) = history("");
+    let (named, other_waits, other_told, other_record) = history("1a2b-3c");
+    assert_eq!((other_waits, other_told, other_record), (waits, told, record.clone()));
+    assert_eq!(plain.first().map(String::as_str), Some("activityLimitReached"));
+    assert_eq!(named, plain.iter().map(|problem| format!("{problem} (request-id 1a2b-3c)")).collect::<Vec<_>>());
+    assert_eq!((plain.len(), record.place.generation), (8, 1));
+
+    let mut rig = Rig::new();
+    let attempt = rig.fetch_endpoint();
+    assert_eq!(attempt, None, "the cursor comes first");
+    rig.page(&[], delta(0));
+    let attempt = rig.fetch_endpoint().unwrap();
+    let refused = Failure::new(Remedy::SignIn, "expired").of_request(RequestId::new("1a2b-3c"));
+    rig.handle(Input::Endpoint { attempt, result: Err(refused) });
+    assert_eq!(rig.feed.status(rig.now).lanes[0].problem.as_deref(), Some("expired (request-id 1a2b-3c)"));
 }

@@ -60,8 +60,8 @@ impl Since {
             (PageFrom::Root, Some(link)) => {
                 let answer = self.graph.page(drive, &PageFrom::Link(link), share).await;
                 match &answer {
-                    Err(Failure { remedy, code }) if !matches!(remedy, Remedy::Retry { .. } | Remedy::SignIn) => {
-                        tracing::warn!(%drive, reason = code, "Graph takes no time here: deletions since then are unknown");
+                    Err(failure) if !matches!(failure.remedy, Remedy::Retry { .. } | Remedy::SignIn) => {
+                        tracing::warn!(%drive, reason = %failure, "Graph takes no time here: deletions since then are unknown");
                         self.turns(drive, Some(How::Filter));
                         self.filtered(drive, from, share).await
                     }
