@@ -28,6 +28,7 @@ mod login;
 mod memory;
 mod new_user;
 mod official_server;
+mod outside_words;
 mod progress;
 mod recording;
 mod redis_channel;

@@ -130,8 +130,8 @@ async fn with_device_code(platform: &IdentityPlatform, at_loopback: bool) -> Res
     let place = if at_loopback { "on this machine" } else { "on any device" };
     say(&format!(
         "To sign in, open {} in a browser, {place},\nand enter the code {}\nWaiting; the code is good for {minutes} min. Ctrl-C ends.",
-        device.page(),
-        device.user_code()
+        for_text(device.page()),
+        for_text(device.user_code())
     ));
     platform.wait(&device).await
 }

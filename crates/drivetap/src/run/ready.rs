@@ -26,9 +26,9 @@ impl Spinner {
         self.0.set_message(for_text(what).into_owned());
     }
 
-    /// Says a line without a trace of the spinner in it.
+    /// Says a line without a trace of the spinner in it. One line, whatever names from outside are in it.
     pub(super) fn say(&self, line: &str) {
-        self.suspend(|| say(line));
+        self.suspend(|| say(&for_text(line)));
     }
 
     /// Does something while there is no trace of it.

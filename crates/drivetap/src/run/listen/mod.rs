@@ -137,8 +137,9 @@ async fn check(config: &Config, parts: &mut Parts, env: &Env, spinner: &Spinner)
     for (settings, sink) in &mut parts.sinks {
         spinner.waits_for(&format!("connecting to the sink {}", settings.name));
         sink.connect().await.map_err(|error| match error {
-            NotReady::Later(reason) => Failure::unavailable(format_args!("sink {}: {reason}", settings.name)),
-            NotReady::Never(reason) => Failure::config(format_args!("sink {}: {reason}", settings.name)),
+            // A server's words begin no line of their own either.
+            NotReady::Later(reason) => Failure::unavailable(format_args!("sink {}: {}", settings.name, for_text(&reason))),
+            NotReady::Never(reason) => Failure::config(format_args!("sink {}: {}", settings.name, for_text(&reason))),
         })?;
     }
     Ok(watched)
