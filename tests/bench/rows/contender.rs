@@ -14,13 +14,19 @@ use super::task::{Target, Task};
 /// Who is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Contender {
-    /// The built program: `run -c`.
+    /// The built program: `run -c`, with a subscription a socket.
     Drivetap,
+    /// The built program: `run -c`, from a drive's beginning to standard output.
+    Walk,
     /// This executable in a role.
     Rust(&'static str),
     /// `contenders/node/contender.js` with this client of Kafka's, or of Redis's.
     Node(&'static str),
+    /// `contenders/node/walk.js`.
+    NodeWalk,
     Python,
+    /// `contenders/python/walk.py`.
+    PythonWalk,
     /// `contenders/java/Contender.java`, on the jars that the broker came with.
     Java,
 }
@@ -55,10 +61,11 @@ impl Contender {
         let dir = tempfile::tempdir().unwrap();
         let said = serde_json::to_string(task).unwrap();
         let mut command = match self {
-            Self::Drivetap => drivetap(wanted, task, dir.path()),
+            Self::Drivetap => drivetap(wanted, &sockets(task), dir.path()),
+            Self::Walk => drivetap(wanted, &beginning(task), dir.path()),
             Self::Rust(role) => {
                 let mut command = Command::new(std::env::current_exe().unwrap());
-                command.args([role, &said]);
+                command.args([role, &said]).current_dir(dir.path());
                 command
             }
             Self::Node(client) => {
@@ -69,9 +76,15 @@ impl Contender {
                 }
                 command
             }
-            Self::Python => {
+            Self::NodeWalk => {
+                let mut command = Command::new("node");
+                command.arg(wanted.contenders.join("node/walk.js")).arg(&said);
+                command
+            }
+            Self::Python | Self::PythonWalk => {
+                let file = if self == Self::Python { "python/contender.py" } else { "python/walk.py" };
                 let mut command = Command::new(&wanted.python);
-                command.arg(wanted.contenders.join("python/contender.py")).arg(&said);
+                command.arg(wanted.contenders.join(file)).arg(&said);
                 command
             }
             Self::Java => java(wanted, task),
@@ -90,12 +103,9 @@ fn java(wanted: &Wanted, task: &Task) -> Command {
 }
 
 /// With what a user would write, and the sink's keys that all contenders have alike.
-fn drivetap(wanted: &Wanted, task: &Task, dir: &Path) -> Command {
+fn sockets(task: &Task) -> String {
     let Task { origin, sockets, ca, to } = task;
-    let mut config =
-        format!("[graph]\nbase_url = \"{origin}/v1.0\"\n[account.default]\ntoken = {{ env = \"DRIVETAP_TOKEN\" }}\n");
-    // Graph's quota would make it wait with the endpoints of more sockets than that.
-    config += "requests_in_5_min = 1000000\n";
+    let mut config = graph(origin);
     if let Some(ca) = ca {
         writeln!(config, "[network]\nca_file = \"{ca}\"").unwrap();
     }
@@ -115,6 +125,23 @@ fn drivetap(wanted: &Wanted, task: &Task, dir: &Path) -> Command {
             writeln!(config, "type = \"redis\"\nurl = \"redis://{address}\"\nchannel = \"{channel}\"").unwrap();
         }
     }
+    config
+}
+
+fn beginning(task: &Task) -> String {
+    graph(&task.origin)
+        + "[[subscription]]\nresource = \"me\"\nemit = [\"changes\"]\nstart = \"beginning\"\n"
+        + "[state]\npath = \"state.redb\"\n[sink.bench]\ntype = \"stdout\"\n"
+}
+
+/// Graph's quota is lifted: with it, drivetap would wait with the endpoints of more sockets than that, and with the pages of a walk.
+fn graph(origin: &str) -> String {
+    format!(
+        "[graph]\nbase_url = \"{origin}/v1.0\"\n[account.default]\ntoken = {{ env = \"DRIVETAP_TOKEN\" }}\nrequests_in_5_min = 1000000\n"
+    )
+}
+
+fn drivetap(wanted: &Wanted, config: &str, dir: &Path) -> Command {
     let file = dir.join("drivetap.toml");
     fs::write(&file, config).unwrap();
     let mut command = Command::new(&wanted.program);

@@ -1,4 +1,4 @@
-//! What a notification costs, next to what else could carry it: `cargo xtask bench` runs it.
+//! What a notification costs, or an item of a walk, next to what else could carry it: `cargo xtask bench` runs it.
 //!
 //! Every contender is a process of its own, and so is the load; rounds are interleaved, and what counts are ratios within a round: what
 //! else the machine does meanwhile is the same for all of them. Each notification has a number, and a run in which one is missing or
@@ -13,6 +13,8 @@ mod latency;
 mod ledger;
 mod load;
 mod memory;
+mod million;
+mod pages;
 mod process;
 mod produce;
 mod rate;
@@ -26,6 +28,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Parser;
+use tokio::runtime::Runtime;
 
 use self::report::Row;
 use self::task::Task;
@@ -58,6 +61,9 @@ struct Wanted {
     /// The folder of the jars that the broker came with.
     #[arg(long)]
     kafka_jars: PathBuf,
+    /// How many items a walk goes over.
+    #[arg(long, default_value_t = 1_000_000)]
+    items: u64,
     /// Where the tables and their JSON go, if anywhere.
     #[arg(long)]
     save: Option<PathBuf>,
@@ -75,11 +81,22 @@ fn main() -> ExitCode {
         ["bare", text] => runtime.block_on(roles::bare(task(text))),
         ["sink", text] => runtime.block_on(roles::sink(task(text))),
         ["threaded", text] => roles::threaded(&task(text)),
+        ["pages", items] => pages::serve(items.parse().unwrap(), false),
+        ["pages", items, "gzip"] => pages::serve(items.parse().unwrap(), true),
+        ["fetch", text] => roles::fetch(&task(text)),
+        ["library", text] => several_threads().block_on(roles::library(task(text))),
+        ["walk-ids", text] => runtime.block_on(roles::walk(task(text), roles::id)),
+        ["walk-trees", text] => runtime.block_on(roles::walk(task(text), roles::tree)),
         ["native", text] => runtime.block_on(roles::native(task(text))),
         ["rust-socketio", text] => runtime.block_on(roles::rust_socket_io(task(text))),
         _ => runtime.block_on(run(&Wanted::parse_from(args))),
     }
     ExitCode::SUCCESS
+}
+
+/// What `#[tokio::main]` makes.
+fn several_threads() -> Runtime {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap()
 }
 
 async fn run(wanted: &Wanted) {
@@ -92,6 +109,7 @@ async fn run(wanted: &Wanted) {
             "memory" => memory::row(wanted).await,
             "latency" => latency::row(wanted).await,
             "idle" => idle::row(wanted).await,
+            "walk-million" => million::row(wanted).await,
             other => panic!("no such row: {other}"),
         };
         println!("{row}");

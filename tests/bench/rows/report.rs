@@ -17,6 +17,8 @@ pub(crate) struct Row {
     columns: Vec<Column>,
     contenders: Vec<(&'static str, Vec<Sample>)>,
     pub(crate) goals: Vec<Goal>,
+    /// What a reader of the table has to know besides.
+    pub(crate) notes: Vec<(&'static str, String)>,
     /// Contenders that are left out, and why.
     pub(crate) left_out: Vec<String>,
 }
@@ -100,7 +102,7 @@ impl Goal {
 impl Row {
     pub(crate) fn new(name: &'static str, columns: &[Column], contenders: impl Iterator<Item = &'static str>) -> Self {
         let contenders = contenders.map(|name| (name, Vec::new())).collect();
-        Self { name, columns: columns.to_vec(), contenders, goals: Vec::new(), left_out: Vec::new() }
+        Self { name, columns: columns.to_vec(), contenders, goals: Vec::new(), notes: Vec::new(), left_out: Vec::new() }
     }
 
     pub(crate) fn add(&mut self, contender: &str, sample: Sample) {
@@ -150,11 +152,11 @@ impl Row {
         self.contenders.iter().map(|(_, samples)| samples.len()).max().unwrap_or_default()
     }
 
-    fn facts(&self) -> [(&'static str, String); 6] {
+    fn facts(&self) -> Vec<(&'static str, String)> {
         let cpu = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
         let model = cpu.lines().find_map(|line| line.strip_prefix("model name")).map(|rest| rest.trim_matches([' ', '\t', ':']));
         let cores = std::thread::available_parallelism().map_or(0, usize::from);
-        [
+        let all = [
             ("rounds", format!("{}, interleaved", self.rounds())),
             ("machine", format!("{cores} cores of {}", model.unwrap_or("an unknown kind"))),
             // What stands behind the number is somebody's own name for a build.
@@ -162,7 +164,8 @@ impl Row {
             ("commit", said("git", &["describe", "--always", "--dirty"])),
             ("versions", format!("{}, Node {}, {}", said("rustc", &["--version"]), said("node", &["--version"]), versions())),
             ("command", format!("`{}`", self.command())),
-        ]
+        ];
+        self.notes.iter().cloned().chain(all).collect()
     }
 
     fn command(&self) -> String {

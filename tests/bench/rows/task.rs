@@ -3,7 +3,7 @@ use serde::{Deserialize, Serialize};
 /// What a contender is to do: its one argument, as JSON, whatever it is written in.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Task {
-    /// Of the load.
+    /// Of the load, or of the pages.
     pub(crate) origin: String,
     /// Sockets, each with an address of its own: [`url`](Self::url).
     pub(crate) sockets: usize,

@@ -25,9 +25,9 @@ pub(crate) struct Bench {
     /// How many times each contender has its turn; a row's own number unless said.
     #[arg(long)]
     rounds: Option<usize>,
-    /// How many items a walk goes over.
-    #[arg(long, default_value_t = 100_000)]
-    items: usize,
+    /// How many items a walk goes over; a row's own number unless said.
+    #[arg(long)]
+    items: Option<usize>,
     /// The profile of the program under test: `release`, or `dist`, which is what is shipped and takes long to build.
     #[arg(long, default_value = "release")]
     profile: String,
@@ -61,6 +61,8 @@ enum Row {
     Idle,
     /// A drive from its beginning, to standard output and to Kafka.
     Walk,
+    /// A drive of a million items, to a program that counts them: rate, CPU, and what the process has resident.
+    WalkMillion,
 }
 
 impl Row {
@@ -132,9 +134,10 @@ impl Bench {
         if self.save {
             command.arg("--save").arg(repo.root.join("docs"));
         }
-        if row == Row::Walk {
-            command.args(["--items", &self.items.to_string()]);
-        } else {
+        if let (Some(items), Row::Walk | Row::WalkMillion) = (self.items, row) {
+            command.args(["--items", &items.to_string()]);
+        }
+        if row != Row::Walk {
             command.arg("--contenders").arg(&contenders.sources).arg("--python").arg(&contenders.python);
             command.arg("--kafka-jars").arg(setup::kafka_jars_dir(repo));
             command.args(row.to_possible_value().iter().map(PossibleValue::get_name));

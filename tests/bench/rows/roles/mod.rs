@@ -2,9 +2,11 @@
 
 mod bare;
 mod ceiling;
+mod library;
 mod native;
 mod produce;
 mod rust_socket_io;
+mod walk;
 
 use std::sync::{Arc, Mutex, OnceLock};
 
@@ -14,9 +16,11 @@ use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
 pub(crate) use self::bare::bare;
 pub(crate) use self::ceiling::ceiling;
+pub(crate) use self::library::library;
 pub(crate) use self::native::native;
 pub(crate) use self::produce::{headers, sink, threaded};
 pub(crate) use self::rust_socket_io::rust_socket_io;
+pub(crate) use self::walk::{fetch, id, tree, walk};
 use super::ledger::Ledger;
 
 /// The ledger of a contender that brings what it reads nowhere. Says so on standard output when it is full.
