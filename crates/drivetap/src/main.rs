@@ -4,6 +4,12 @@ use std::process::ExitCode;
 
 use drivetap::{Cli, Env, Failure, Kind, Streams, logs, run};
 
+// An event is made by one thread, copied by librdkafka and let go by a third one: glibc's allocator took a third of the runtime's CPU for
+// that (`docs/benchmarks.md`). It stands in for C's `malloc`, too.
+#[cfg(all(feature = "jemalloc", not(target_env = "msvc")))]
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 fn main() -> ExitCode {
     let cli = match Cli::read(std::env::args_os()) {
         Ok(cli) => cli,
