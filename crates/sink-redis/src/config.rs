@@ -28,8 +28,8 @@ pub struct RedisConfig {
     /// The longest message, in bytes of JSON; a longer one is rejected. The server's own `proto-max-bulk-len` is obeyed where the user
     /// may read it. Default: 8 MiB, of Redis's 32 MiB at which it cuts a subscriber off.
     pub max_message_bytes: usize,
-    /// How much is sent before the answer is waited for, in bytes of JSON; a longer message goes alone. Default: 64 KiB, about 13 MB a
-    /// second at a round trip of 5 ms.
+    /// How much is sent before the answer is waited for, in bytes of JSON; a longer message goes alone. Default: 256 KiB, about 50 MB
+    /// a second at a round trip of 5 ms.
     pub pipeline_bytes: usize,
 }
 
@@ -47,7 +47,7 @@ impl RedisConfig {
             connect_timeout: Duration::from_secs(10),
             response_timeout: Duration::from_secs(10),
             max_message_bytes: 8 << 20,
-            pipeline_bytes: 64 << 10,
+            pipeline_bytes: 256 << 10,
         }
     }
 

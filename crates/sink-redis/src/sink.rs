@@ -22,8 +22,8 @@ use crate::{ClientCertificate, RedisConfig, fault};
 /// Publishes events on a channel of one Redis server, in order.
 ///
 /// What is durable here is what Redis answered: it has passed the message on to whoever is subscribed, and keeps nothing. Events go out in
-/// chunks of [`pipeline_bytes`](RedisConfig::pipeline_bytes), the next one when Redis answered the last; where a connection breaks, the
-/// whole chunk counts as not acknowledged and is offered again.
+/// chunks of [`pipeline_bytes`](RedisConfig::pipeline_bytes), the next one when Redis answered the last (it is written meanwhile); where a
+/// connection breaks, the whole chunk counts as not acknowledged and is offered again.
 ///
 /// A replica is not published to: it would take the messages, and the subscribers of its primary would not hear them.
 ///
@@ -92,60 +92,75 @@ impl Sink for RedisSink {
 
 impl RedisSink {
     async fn publish_counting(&mut self, batch: &[Arc<Event>], acked: &mut usize) -> Result<(), Stop> {
-        let mut chunk = Chunk::default();
-        for event in batch {
-            let Some(session) = &mut self.session else {
-                return Err(Stop::Reconnect { reason: format!("{}: not connected", self.config.url) });
-            };
-            let message = event.to_json();
-            let too_large = message.len() > session.max_message_bytes;
-            if too_large || !chunk.has_room(message.len(), self.config.pipeline_bytes) {
-                chunk.send(&self.config, session, acked).await?;
-            }
-            if too_large {
-                let reason = format!("{} bytes of JSON, at most {} are taken", message.len(), session.max_message_bytes);
-                return Err(Stop::Reject { code: "MESSAGE_TOO_LARGE".to_owned(), reason });
-            }
-            chunk.push(&self.config.channel, &message);
+        if batch.is_empty() {
+            return Ok(());
         }
-        match &mut self.session {
-            Some(session) => chunk.send(&self.config, session, acked).await,
+        let config = &self.config;
+        let Some(session) = &mut self.session else {
+            return Err(Stop::Reconnect { reason: format!("{}: not connected", config.url) });
+        };
+        let limit = session.max_message_bytes;
+        let (mut chunk, mut rest) = (Chunk::of(batch, config, limit), batch);
+        while chunk.len > 0 {
+            rest = rest.get(chunk.len..).unwrap_or_default();
+            // The next one is written while Redis works on this one.
+            let (answered, next) = tokio::join!(biased; session.send(config, chunk), async { Chunk::of(rest, config, limit) });
+            count(config, answered?, acked)?;
+            chunk = next;
+        }
+        match chunk.too_large {
             None => Ok(()),
+            Some(bytes) => {
+                let reason = format!("{bytes} bytes of JSON, at most {limit} are taken");
+                Err(Stop::Reject { code: "MESSAGE_TOO_LARGE".to_owned(), reason })
+            }
         }
     }
 }
 
-#[derive(Default)]
+/// The first events of a batch, in Redis' words.
 struct Chunk {
     pipeline: Pipeline,
-    bytes: usize,
+    len: usize,
+    /// It ends before a message of so many bytes, which Redis does not take.
+    too_large: Option<usize>,
 }
 
 impl Chunk {
-    fn has_room(&self, bytes: usize, limit: usize) -> bool {
-        self.pipeline.is_empty() || self.bytes + bytes <= limit
-    }
-
-    fn push(&mut self, channel: &str, message: &str) {
-        self.pipeline.cmd("PUBLISH").arg(channel).arg(message);
-        self.bytes += message.len();
-    }
-
-    async fn send(&mut self, config: &RedisConfig, session: &mut Session, acked: &mut usize) -> Result<(), Stop> {
-        let Self { mut pipeline, .. } = std::mem::take(self);
-        if pipeline.is_empty() {
-            return Ok(());
+    /// As many as are [`pipeline_bytes`](RedisConfig::pipeline_bytes), and at least one.
+    fn of(batch: &[Arc<Event>], config: &RedisConfig, max_message_bytes: usize) -> Self {
+        let mut chunk = Self { pipeline: Pipeline::new(), len: 0, too_large: None };
+        let mut bytes = 0;
+        for event in batch {
+            let message = event.to_json();
+            if message.len() > max_message_bytes {
+                chunk.too_large = Some(message.len());
+                break;
+            }
+            bytes += message.len();
+            if chunk.len > 0 && bytes > config.pipeline_bytes {
+                break;
+            }
+            chunk.pipeline.cmd("PUBLISH").arg(&config.channel).arg(&*message);
+            chunk.len += 1;
         }
+        chunk
+    }
+}
+
+impl Session {
+    /// What Redis answered to each message.
+    async fn send(&mut self, config: &RedisConfig, Chunk { mut pipeline, .. }: Chunk) -> Result<Vec<Value>, Stop> {
         // Behind the messages: a server that is a primary now was one when it took them.
-        if session.tells_its_role {
+        if self.tells_its_role {
             pipeline.cmd("HELLO");
         }
-        let answered = session.connection.send_packed_commands(&pipeline, 0, pipeline.len()).await;
+        let answered = self.connection.send_packed_commands(&pipeline, 0, pipeline.len()).await;
         let mut answers = answered.map_err(|error| fault::lost(config, &error))?;
-        if session.tells_its_role && answers.pop().is_some_and(is_replica) {
+        if self.tells_its_role && answers.pop().is_some_and(is_replica) {
             return Err(Stop::Reconnect { reason: fault::replica(config) });
         }
-        count(config, answers, acked)
+        Ok(answers)
     }
 }
 
