@@ -26,10 +26,13 @@ pub(crate) enum Arrivals {
     Redis(Channel),
 }
 
+/// For everyone alike: drivetap's default.
+const LINGER_MS: u32 = 1;
+
 impl Arrivals {
-    pub(crate) async fn on_kafka(linger_ms: u32) -> (Self, Target) {
+    pub(crate) async fn on_kafka() -> (Self, Target) {
         let topic = Topic::create().await;
-        let target = Target::Kafka { servers: service("/kafka/plaintext"), topic: topic.name.clone(), linger_ms };
+        let target = Target::Kafka { servers: service("/kafka/plaintext"), topic: topic.name.clone(), linger_ms: LINGER_MS };
         (Self::Kafka(topic), target)
     }
 

@@ -44,7 +44,7 @@ pub(crate) async fn row(wanted: &Wanted) -> Row {
 }
 
 async fn measure(wanted: &Wanted, contender: Contender, count: u64) -> Sample {
-    let (arrivals, to) = Arrivals::on_kafka(5).await;
+    let (arrivals, to) = Arrivals::on_kafka().await;
     let mut load = Load::start(None).await;
     let task = Task { origin: load.origin.clone(), sockets: SOCKETS, ca: None, to };
     let running = contender.join(wanted, &task, &mut load).await;

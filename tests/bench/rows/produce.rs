@@ -40,7 +40,7 @@ pub(crate) async fn row(wanted: &Wanted) -> Row {
 
 /// The clock runs from the word to begin until the contender has heard that its last record is durable.
 async fn measure(wanted: &Wanted, contender: Contender, count: u64) -> Sample {
-    let (arrivals, to) = Arrivals::on_kafka(5).await;
+    let (arrivals, to) = Arrivals::on_kafka().await;
     let Target::Kafka { servers, topic, linger_ms } = to else { panic!("a topic") };
     let warm_up = Topic::create().await;
     let to = Target::Records { servers, topic, warm_up: warm_up.name.clone(), linger_ms, count };

@@ -66,7 +66,7 @@ async fn row(wanted: &Wanted, name: &'static str, candidates: &[Candidate], goal
     for round in first..=wanted.rounds.unwrap_or(5) {
         for (what, contender, count) in &present {
             let (arrivals, target) = match name {
-                "kafka" => Arrivals::on_kafka(5).await,
+                "kafka" => Arrivals::on_kafka().await,
                 _ => Arrivals::on_redis(*count),
             };
             let sample = measure(wanted, *contender, *count, arrivals, target).await;
