@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use drivetap_emulator::{Account, Config, ME_DRIVE};
+use tokio::process::Command;
 
-use crate::support::{CHANGE, Program, Scene, Signal, TOKEN, closed_port, config, get, of_type, until};
+use crate::support::{CHANGE, Program, Scene, Signal, TOKEN, closed_port, config, drivetap, get, of_type, until};
 
 const ME_TO_STDOUT: &str = "[[subscription]]\nresource = \"me\"\n[sink.console]\ntype = \"stdout\"\n";
 
@@ -81,6 +82,22 @@ async fn a_sign_in_that_is_needed_is_77_in_clear_words() {
             assert!(ended.stdout.is_empty(), "{ended:#?}");
         }
     }
+}
+
+/// What no correct program can do without, taken away: the way to a mistake of drivetap's own that needs no mistake.
+#[tokio::test(flavor = "multi_thread")]
+async fn where_the_system_gives_nothing_to_run_on_it_is_70_and_a_panic_is_70_too() {
+    // Four open files: the loader's, then the runtime's first, and none for its second.
+    let mut command = Command::new("sh");
+    command.args(["-c", "ulimit -n 4; exec \"$0\" path me"]).arg(drivetap()).env_clear();
+    let ended = Program::spawn(command).end().await;
+    ended.assert(70, &["no runtime: Too many open files"]);
+    assert!(ended.stdout.is_empty(), "{ended:#?}");
+
+    // No address space has such a stack. tokio panics where it cannot have a thread.
+    let ended = Program::drivetap(["path", "me"], &[("RUST_MIN_STACK", "1000000000000000")]).end().await;
+    ended.assert(70, &["OS can't spawn worker thread", "internal error: drivetap panicked; the lines above say where"]);
+    assert!(ended.stdout.is_empty(), "{ended:#?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,5 +1,6 @@
 //! The drivetap program: wiring and exit codes. What it does is in the library of the same name.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 
 use drivetap::{Cli, Env, Failure, Kind, Streams, logs, run};
@@ -16,7 +17,7 @@ fn main() -> ExitCode {
         Err(code) => return code.map_or(ExitCode::SUCCESS, Kind::into),
     };
     install_tls();
-    match start(cli) {
+    match caught(|| start(cli)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             logs::say(&failure.message);
@@ -35,10 +36,17 @@ fn start(cli: Cli) -> Result<(), Failure> {
         .enable_all()
         .build()
         .map_err(|error| Failure::internal(format_args!("no runtime: {error}")))?;
-    let done = runtime.block_on(command.run());
+    let done = caught(|| runtime.block_on(command.run()));
     // A write to a reader that takes nothing must not hold up the exit.
     runtime.shutdown_background();
     done
+}
+
+/// A panic is a mistake of our own, or of what we are built on, and ends with the code for it: Rust's own 101 is none that we tell of.
+/// Where it was stands on standard error by then. What it broke is not used again: what follows is the end.
+fn caught<T>(work: impl FnOnce() -> Result<T, Failure>) -> Result<T, Failure> {
+    let panicked = |_| Err(Failure::internal("internal error: drivetap panicked; the lines above say where"));
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(panicked)
 }
 
 /// rustls asks the process which implementation it has; a library that chose one could choose a second one.
