@@ -225,6 +225,58 @@ async fn a_service_renews_its_token_before_it_expires_and_goes_on() {
     assert!(!requests.iter().any(|request| request.status == Some(401)), "it was renewed before Graph refused it");
 }
 
+/// Where the kernel refuses, this fails with what the program says of it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_login_in_the_keyring_is_listed_used_and_renewed_there_and_leaves_with_logout() {
+    let scene = strict().await;
+    scene.graph.switch(|switches| {
+        switches.token_lifetime = Duration::from_secs(4);
+        switches.refresh_tokens = RefreshTokens::UsedOnce;
+    });
+    scene.sign_in(&["--store", "keyring"]).await;
+    let name = in_the_keyring(&scene.stored("default"));
+    assert!(is_in_kernel(&name), "no key {name}");
+
+    let program = scene.run_signed_in();
+    scene.subscribed(1).await;
+    for n in 0..2 {
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        scene.me().create("/", &format!("{n}.txt")).unwrap();
+        program.events("the change", |events| of_type(events, CHANGE).len() > n).await;
+    }
+    program.stop().await.assert(0, &["the sign-in was renewed"]);
+    assert_eq!(in_the_keyring(&scene.stored("default")), name, "it is renewed in its place");
+
+    // The first refresh token is spent: who comes in now has found the one that the renewal left.
+    let listening = scene.signing(&["listen", "me", "--base-url", &scene.graph.base_url(), "--format", "json"]);
+    scene.subscribed(1).await;
+    scene.me().create("/", "Listened.txt").unwrap();
+    listening.events("the change", |events| !of_type(events, CHANGE).is_empty()).await;
+    listening.stop().await.assert(0, &[]);
+    let accounts = scene.signing(&["accounts", "--json"]).end().await;
+    let shown: Value = serde_json::from_str(&accounts.stdout.concat()).unwrap();
+    assert_eq!((&shown[0]["account"], &shown[0]["renews"]), (&"default".into(), &true.into()), "{accounts:#?}");
+
+    scene.signing(&["logout"]).end().await.assert(0, &["default is signed out"]);
+    assert!(!scene.login_file("default").exists());
+    // The kernel lists a key that is invalid until it has time to collect it.
+    until("the key is gone", || !is_in_kernel(&name)).await;
+}
+
+/// The name in the keyring, which is all that the file says of the tokens.
+#[track_caller]
+fn in_the_keyring(stored: &Value) -> String {
+    let secret = |key: &str| key.contains("token") || key.contains("expires");
+    assert!(!stored.as_object().unwrap().keys().any(|key| secret(key)), "{stored}");
+    stored["keyring"].as_str().unwrap().to_owned()
+}
+
+/// Whether the kernel holds a key of this name that we may see.
+fn is_in_kernel(name: &str) -> bool {
+    let keys = fs::read_to_string("/proc/keys").unwrap();
+    keys.lines().any(|key| key.contains(" user ") && key.contains(&format!(" {name}: ")))
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn two_processes_that_renew_at_once_both_stay_signed_in() {
     let scene = strict().await;

@@ -9,6 +9,9 @@ use std::sync::OnceLock;
 ///
 /// `cargo test --workspace` builds it before it runs anything. After `cargo test -p drivetap-tests` it may be missing or older than its
 /// sources, and then it is built here: a test of yesterday's program proves nothing.
+///
+/// Either way the keyring is in it, which is no default: in a workspace's tests because those of drivetap-graph have it, here because it is
+/// asked for. One that `cargo build` made says to the test of it that it has none.
 pub fn drivetap() -> &'static Path {
     static PATH: OnceLock<PathBuf> = OnceLock::new();
     PATH.get_or_init(|| {
@@ -42,7 +45,9 @@ fn fresh(path: &Path) -> Result<(), String> {
 
 fn build(profile_dir: &Path) {
     let mut cargo = Command::new("cargo");
-    cargo.args(["build", "--quiet", "--locked", "--package", "drivetap", "--target-dir"]).arg(profile_dir.parent().unwrap());
+    cargo
+        .args(["build", "--quiet", "--locked", "--package", "drivetap", "--features", "drivetap-bridge/keyring", "--target-dir"])
+        .arg(profile_dir.parent().unwrap());
     cargo.current_dir(env!("CARGO_MANIFEST_DIR"));
     let status = cargo.status().unwrap();
     assert!(status.success(), "the program under test cannot be built ({status}): run `cargo xtask test`");
