@@ -3,7 +3,7 @@
 use std::fs;
 
 use drivetap_emulator::{Account, Config, Fault, ME_DRIVE, Route};
-use drivetap_tests::{Authority, Proxy, free_port};
+use drivetap_tests::{Authority, KafkaCluster, Listener, Proxy, free_port};
 use serde_json::Value;
 
 use crate::support::kafka::{Topic, bootstrap_servers};
@@ -73,6 +73,46 @@ async fn what_cannot_be_reached_is_69_with_the_fix_and_json_is_an_object_a_line(
     ended.assert(69, &["1 of 8 checks failed"]);
     assert!(line(&ended, "✗ delta    me: ").contains("accessDenied (request-id "), "{ended:#?}");
     assert!(ended.stdout.concat().contains("drivetap discover"), "{ended:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn idempotent_writes_that_kafka_refuses_are_69_with_the_fix_and_those_that_it_grants_with_the_topic_are_not() {
+    let (scene, cluster) = (Scene::new().await, KafkaCluster::start(1).await);
+    cluster.create_topic("bus").await;
+    let servers = cluster.bootstrap(Listener::Sasl);
+    let check = async |more: &str| {
+        let sink = format!(
+            "[sink.bus]\ntype = \"kafka\"\nbootstrap_servers = \"{servers}\"\ntopic = \"bus\"\n[sink.bus.librdkafka]\n\
+             \"security.protocol\" = \"sasl_plaintext\"\n\"sasl.mechanism\" = \"SCRAM-SHA-256\"\n\"sasl.username\" = \"{}\"\n\
+             \"sasl.password\" = \"{}\"\n{more}",
+            KafkaCluster::USERNAME,
+            KafkaCluster::PASSWORD
+        );
+        let file = scene.path("idempotent.toml");
+        fs::write(&file, config(&scene.graph.base_url(), &format!("[[subscription]]\nresource = \"me\"\n{sink}"))).unwrap();
+        scene.drivetap(&["check", "-c", file.to_str().unwrap()]).end().await
+    };
+
+    cluster.deny_idempotence().await;
+    let ended = check("").await;
+    ended.assert(0, &[]);
+    assert!(line(&ended, "✓ sink").ends_with("bus may be written, idempotently"), "{ended:#?}");
+
+    cluster.hide_what_may_be_written().await;
+    let ended = check("").await;
+    ended.assert(69, &["1 of 9 checks failed"]);
+    let told = line(&ended, "✗ sink     bus: no permission for idempotent writes; give it: kafka-acls.sh --bootstrap-server ");
+    let user = format!("--allow-principal User:{} --operation IdempotentWrite --cluster", KafkaCluster::USERNAME);
+    assert!(told.contains(&user) && told.contains("enable.idempotence=false"), "{ended:#?}");
+    let ended = check("\"enable.idempotence\" = \"false\"\n").await;
+    ended.assert(0, &[]);
+    assert!(line(&ended, "✓ sink").ends_with("bus may be written"), "{ended:#?}");
+
+    // Who may write nothing is told of the topic alone: the other permission comes with it.
+    cluster.deny_writing("bus", true).await;
+    let ended = check("").await;
+    ended.assert(69, &["1 of 9 checks failed"]);
+    assert!(line(&ended, "✗ sink").contains("topic `bus`") && !ended.stdout.concat().contains("IdempotentWrite"), "{ended:#?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -178,6 +178,25 @@ impl KafkaCluster {
             .await;
     }
 
+    /// Takes from [`USERNAME`](Self::USERNAME) the right to write idempotently, as far as the rule for the cluster does that: since Kafka 2.8
+    /// who may write any topic has it all the same (KIP-679).
+    pub async fn deny_idempotence(&self) {
+        self.deny(&["--operation", "IdempotentWrite", "--cluster"]).await;
+    }
+
+    /// Has the broker find no topic that [`USERNAME`](Self::USERNAME) may write when it looks for one, as one that is older than 2.8 does
+    /// not even look. Its authorizer asks about a topic `hardcode` first, and then about those that rules allow; those that no rule names
+    /// stay open to everyone.
+    pub async fn hide_what_may_be_written(&self) {
+        self.deny(&["--operation", "Write", "--topic", "hardcode"]).await;
+    }
+
+    async fn deny(&self, rule: &[&str]) {
+        let (servers, principal) = (self.bootstrap(Listener::Direct), format!("User:{}", Self::USERNAME));
+        let words = ["--bootstrap-server", &servers, "--add", "--deny-principal", &principal];
+        run(tool("org.apache.kafka.tools.AclCommand"), &[&words[..], rule].concat()).await;
+    }
+
     /// Gives [`USERNAME`](Self::USERNAME) another password. Connections that are open stay so.
     pub async fn set_password(&self, password: &str) {
         let change = format!("SCRAM-SHA-256=[iterations=4096,password={password}]");

@@ -3,6 +3,9 @@
 //! Kafka has no question for that which librdkafka can ask, but it looks at a request's permissions before it looks at what is in it. So a
 //! record is sent with a number of acknowledgements that no broker grants (`acks=2`; Kafka takes 0, 1 and -1 since 0.9): who may not write
 //! is told `TOPIC_AUTHORIZATION_FAILED`, who may is told `INVALID_REQUIRED_ACKS`, and nothing is stored.
+//!
+//! Since Kafka 2.8 who may write any topic may do so idempotently (KIP-679), whatever the rule for the cluster says. Older brokers, and
+//! services with rules of their own (Amazon MSK's `WriteDataIdempotently`), want that permission beside the topic's.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -28,7 +31,8 @@ pub struct Granted {
     pub idempotent: Option<bool>,
 }
 
-/// Asks whether the sink may write its topics, and idempotently. Nothing is stored. Takes up to three times
+/// Asks whether the sink may write its topics, and idempotently where it may write any: until then that permission is nobody's to
+/// give, because it may come with the topic's. Nothing is stored. Takes up to three times
 /// [`connect_timeout`](KafkaConfig::connect_timeout). Needs a tokio runtime.
 ///
 /// # Errors
@@ -49,7 +53,7 @@ fn ask(config: &KafkaConfig) -> Result<Granted, NotReady> {
             Err(reason) => refused.push(reason),
         }
     }
-    if config.is_idempotent() {
+    if config.is_idempotent() && !granted.topics.is_empty() {
         match idempotent(config, client) {
             Ok(()) => granted.idempotent = Some(true),
             Err(reason) => refused.push(reason),
