@@ -90,6 +90,9 @@ async fn a_person_at_a_terminal_signs_in_with_a_code_and_listens_at_once() {
     let shown: Value = serde_json::from_str(&accounts.stdout.concat()).unwrap();
     assert_eq!((&shown[0]["account"], &shown[0]["renews"]), (&"default".into(), &true.into()));
     assert_eq!(shown[0]["scopes"], serde_json::json!(["Files.Read", "offline_access"]));
+    for time in ["signed_in", "expires"] {
+        assert_eq!(shown[0][time].as_str().unwrap().len(), "2026-11-28T07:00:00Z".len(), "whole seconds: {shown}");
+    }
     let stored = scene.stored("default");
     for secret in ["access_token", "refresh_token"] {
         assert!(!accounts.stdout.concat().contains(stored[secret].as_str().unwrap()), "{secret} is shown");

@@ -1,6 +1,7 @@
 use drivetap_bridge::core::AccountName;
 use drivetap_bridge::core::escape::for_text;
 use drivetap_bridge::graph::login::{Login, LoginStore, StoreError};
+use jiff::Timestamp;
 use serde::Serialize;
 
 use super::{Accounts, command, store};
@@ -86,9 +87,26 @@ impl Shown {
             client_id: login.application.client_id.to_string(),
             login_url: login.application.login_url.to_string(),
             graph: login.graph.to_string(),
-            signed_in: login.signed_in.to_string(),
-            expires: login.expires.to_string(),
+            signed_in: to_the_second(login.signed_in),
+            expires: to_the_second(login.expires),
             renews: login.renews(),
         }
+    }
+}
+
+/// As a person reads it. Cut off, not rounded: a token is never said to be good for longer than it is.
+fn to_the_second(time: Timestamp) -> String {
+    format!("{time:.0}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_is_told_in_whole_seconds_and_never_later_than_it_is() {
+        let check = |time: &str, told: &str| assert_eq!(to_the_second(time.parse().expect("a time")), told);
+        check("2026-11-28T07:00:00.999999999Z", "2026-11-28T07:00:00Z");
+        check("2026-11-28T07:00:00Z", "2026-11-28T07:00:00Z");
     }
 }

@@ -169,7 +169,7 @@ fn told(account: &AccountName, login: &Kept) -> String {
         format!("Signed in{who} ({}). In a configuration: token = {{ login = \"{account}\" }}", login.scopes.join(" "));
     if !login.renews() {
         text.push_str(&format!(
-            "\nIt ends at {} and cannot be renewed: ask for offline_access too, --scopes 'Files.Read offline_access'",
+            "\nIt ends at {:.0} and cannot be renewed: ask for offline_access too, --scopes 'Files.Read offline_access'",
             login.expires
         ));
     }
