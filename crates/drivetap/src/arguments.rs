@@ -15,12 +15,13 @@ use crate::cli::Cli;
 use crate::config::{Log, LogFormat};
 use crate::exit::Failure;
 
+/// PowerShell's begins with `using`, which may follow nothing else: at the end of a profile it would break the profile.
 pub(crate) const COMPLETIONS_EXAMPLES: &str = "\
 Examples:
   drivetap completions bash > ~/.local/share/bash-completion/completions/drivetap
   drivetap completions zsh > ~/.zfunc/_drivetap
   drivetap completions fish > ~/.config/fish/completions/drivetap.fish
-  drivetap completions powershell >> $PROFILE";
+  drivetap completions powershell | Out-String | Invoke-Expression      in $PROFILE";
 
 pub(crate) const MAN_EXAMPLES: &str = "\
 Examples:
@@ -195,19 +196,18 @@ fn pages() -> Vec<Command> {
     pages
 }
 
+/// Without a date: the pages are made from the program, and the version says which. One kept by hand is wrong after the next change.
 fn roff(page: Command) -> io::Result<String> {
-    /// Of the version's release; until then, of the day on which the pages changed last.
-    const DATE: &str = "2026-11-28";
-
     let title = page.get_name().to_ascii_uppercase();
     let mut roff = Vec::new();
-    Man::new(page).title(title).date(DATE).manual("drivetap").render(&mut roff)?;
+    Man::new(page).title(title).manual("drivetap").render(&mut roff)?;
     String::from_utf8(roff).map(|roff| without_faults(&roff)).map_err(io::Error::other)
 }
 
-/// `mandoc -T lint` warns of two line breaks around an empty line, and examples are no text to be filled.
+/// `mandoc -T lint` warns of two line breaks around an empty line, examples are no text to be filled, and in the place of a date that is
+/// empty the version would be one.
 fn without_faults(roff: &str) -> String {
-    let roff = roff.replace("\n.br\n\n.br\n", "\n.sp\n");
+    let roff = roff.replace("\n.br\n\n.br\n", "\n.sp\n").replacen(" 1  \"", " 1 \"\" \"", 1);
     match roff.split_once("\n.SH EXTRA\n") {
         Some((before, extra)) => {
             let (examples, after) = extra.split_once("\n.SH ").unwrap_or((extra.trim_end(), "VERSION\n"));
