@@ -17,6 +17,7 @@ pub(crate) fn json() -> Value {
 fn features() -> Vec<&'static str> {
     let all = [
         ("demo", cfg!(feature = "demo")),
+        ("jemalloc", cfg!(feature = "jemalloc")),
         ("kafka", cfg!(feature = "kafka")),
         ("keyring", cfg!(feature = "keyring")),
         ("login", cfg!(feature = "login")),
