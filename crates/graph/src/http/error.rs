@@ -121,7 +121,8 @@ impl Refused {
     }
 }
 
-/// A network fault in one line: what failed, and the innermost reason ("Connection refused", "invalid peer certificate: …").
+/// A network fault in one line: what failed, and the innermost reason ("Connection refused", "invalid peer certificate: …"); which end it was
+/// where a proxy is between.
 pub(crate) fn network_words(error: &reqwest::Error) -> String {
     let failed = match (error.is_connect(), error.is_timeout()) {
         (true, true) => return "connect timeout".to_owned(),
@@ -130,18 +131,23 @@ pub(crate) fn network_words(error: &reqwest::Error) -> String {
         (false, false) if error.is_body() || error.is_decode() => "the answer broke off",
         (false, false) => "network",
     };
-    let mut source = error.source();
-    while let Some(inner) = source.and_then(std::error::Error::source) {
-        source = Some(inner);
-    }
-    match source {
+    let sources: Vec<String> = std::iter::successors(error.source(), |&outer| outer.source()).map(ToString::to_string).collect();
+    // hyper-util's words: its type is private to it.
+    let at_the_proxy = sources.iter().any(|source| source.starts_with(TUNNEL));
+    match sources.last() {
         Some(reason) => {
-            let reason: String = reason.to_string().chars().filter(|c| !c.is_control()).take(160).collect();
-            format!("{failed}: {reason}")
+            let reason = reason.strip_prefix(TUNNEL).unwrap_or(reason);
+            let reason = if at_the_proxy && reason == "unsuccessful" { "it refuses to connect there" } else { reason };
+            let reason: String = reason.chars().filter(|c| !c.is_control()).take(160).collect();
+            let at = if at_the_proxy { "the proxy: " } else { "" };
+            format!("{failed}: {at}{reason}")
         }
         None => failed.to_owned(),
     }
 }
+
+/// How each error of CONNECT begins.
+const TUNNEL: &str = "tunnel error: ";
 
 #[cfg(test)]
 mod tests {

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 use crate::support::{Reply, Server, client, install_ring};
 use axum::http::Version;
 use drivetap_core::{Remedy, Resource};
+use drivetap_graph::login::{Application, IdentityPlatform, LoginNetwork, Scope};
 use drivetap_graph::{Graph, GraphConfig, ProxySettings};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, copy_bidirectional};
@@ -153,15 +154,60 @@ async fn a_proxy_is_asked_to_connect_and_sees_no_request() {
 }
 
 #[tokio::test]
-async fn a_proxy_that_refuses_is_a_network_fault() {
-    let proxy = Proxy::start("127.0.0.1:9".parse().unwrap(), "HTTP/1.1 407 Proxy Authentication Required\r\n\r\n").await;
-    let (ca, _) = ca_and_server("graph.test");
+async fn a_proxy_that_refuses_or_is_away_is_a_network_fault_and_is_named() {
+    async fn check(proxy: &str, says: &str) {
+        let (ca, _) = ca_and_server("graph.test");
+        let settings = ProxySettings::new(Some(proxy), |_| None).unwrap();
+        let base_url = "https://graph.test/v1.0".parse().unwrap();
+        let graph = client(GraphConfig { base_url, proxy: settings, ca_pem: Some(ca), ..GraphConfig::default() });
+        let failure = graph.drive(&Resource::Me).await.unwrap_err();
+        assert_eq!(failure.remedy, Remedy::Retry { after: None });
+        assert!(failure.code.starts_with(says), "{failure}");
+    }
+    let nowhere = "127.0.0.1:9".parse().unwrap();
+    let proxy = Proxy::start(nowhere, "HTTP/1.1 407 Proxy Authentication Required\r\n\r\n").await;
+    check(&proxy.url, "connect: the proxy: proxy authorization required").await;
+    let proxy = Proxy::start(nowhere, "HTTP/1.1 403 Forbidden\r\n\r\n").await;
+    check(&proxy.url, "connect: the proxy: it refuses to connect there").await;
+    let gone = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    check(&format!("http://{gone}"), "connect: the proxy: Connection refused").await;
+}
+
+#[tokio::test]
+async fn a_sign_in_goes_through_the_proxy_too_and_shows_it_no_code() {
+    let (ca, tls) = ca_and_server("login.test");
+    let server = Server::start_tls(tls, |seen, _| match seen.line.rsplit('/').next() {
+        Some("devicecode") => Reply::ok(
+            r#"{"user_code":"7556B17CA","device_code":"GAQ-secret","verification_uri":"https://login.test/devicelogin","expires_in":900,"interval":1}"#,
+        ),
+        _ => Reply::ok(r#"{"token_type":"Bearer","expires_in":3600,"access_token":"EwB4-signed-in","refresh_token":"M.C5-next"}"#),
+    })
+    .await;
+    let proxy = Proxy::start(server.addr, "HTTP/1.1 200 Connected\r\n\r\n").await;
+    let application = Application {
+        login_url: "https://login.test".parse().unwrap(),
+        tenant: "common".parse().unwrap(),
+        client_id: "an-app".parse().unwrap(),
+        scopes: Scope::defaults(),
+    };
     let settings = ProxySettings::new(Some(&proxy.url), |_| None).unwrap();
-    let base_url = "https://graph.test/v1.0".parse().unwrap();
-    let graph = client(GraphConfig { base_url, proxy: settings, ca_pem: Some(ca), ..GraphConfig::default() });
-    let failure = graph.drive(&Resource::Me).await.unwrap_err();
-    assert_eq!(failure.remedy, Remedy::Retry { after: None });
-    assert!(failure.code.starts_with("connect: ") && failure.code.contains("proxy"), "{failure}");
+    let network = LoginNetwork { proxy: settings, ca_pem: Some(ca), ..LoginNetwork::default() };
+    let platform = IdentityPlatform::new(application.clone(), &network).unwrap();
+    let device = platform.device().await.unwrap();
+    platform.wait(&device).await.unwrap();
+    let asked: Vec<String> = server.seen().into_iter().map(|seen| seen.line).collect();
+    assert_eq!(asked, ["POST /common/oauth2/v2.0/devicecode", "POST /common/oauth2/v2.0/token"]);
+    let heads = proxy.heads();
+    assert!(!heads.is_empty(), "nothing went through the proxy");
+    for head in heads {
+        assert!(head.starts_with("CONNECT login.test:443 HTTP/1.1\r\n"), "{head}");
+        assert!(!head.contains("GAQ-secret") && !head.contains("devicecode"), "{head}");
+    }
+
+    let proxy = Proxy::start(server.addr, "HTTP/1.1 403 Forbidden\r\n\r\n").await;
+    let network = LoginNetwork { proxy: ProxySettings::new(Some(&proxy.url), |_| None).unwrap(), ..network };
+    let refused = IdentityPlatform::new(application, &network).unwrap().device().await.unwrap_err();
+    assert_eq!(refused.to_string(), "the identity platform cannot be reached: connect: the proxy: it refuses to connect there");
 }
 
 #[tokio::test]
