@@ -164,17 +164,19 @@ impl Writer {
     /// Waits for the producer that stalled. It is given up only when the cluster answered another one and it moved nothing all the same.
     async fn revive(&mut self) -> Result<(), Refusal> {
         let (Some(producer), Some(stall)) = (&self.producer, &self.stall) else { return Ok(()) };
-        let moved = async {
-            loop {
-                // A failure is for `publish` to judge.
-                let now = producer.ledger().standing();
-                if now.waiting < stall.waiting || now.failure.is_some() {
-                    return;
-                }
-                producer.ledger().changed().await;
+        let ledger = producer.ledger();
+        let moved = || {
+            // A failure is for `publish` to judge.
+            let now = ledger.standing();
+            now.waiting < stall.waiting || now.failure.is_some()
+        };
+        let told = async {
+            while !moved() {
+                ledger.changed().await;
             }
         };
-        if timeout(self.config.connect_timeout, moved).await.is_ok() {
+        // The ledger does not tell of every report.
+        if timeout(self.config.connect_timeout, told).await.is_ok() || moved() {
             return Ok(());
         }
         if stall.successor.is_none() {
