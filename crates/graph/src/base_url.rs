@@ -177,7 +177,8 @@ pub enum Cloud {
 }
 
 impl Cloud {
-    pub(crate) const ALL: [Self; 4] = [Self::Global, Self::UsGovL4, Self::UsGovL5, Self::China];
+    /// Each of them.
+    pub const ALL: [Self; 4] = [Self::Global, Self::UsGovL4, Self::UsGovL5, Self::China];
 
     /// The name in the configuration.
     #[must_use]

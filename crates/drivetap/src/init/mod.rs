@@ -49,7 +49,7 @@ pub struct Init {
     /// One of Graph's deployments: global, us-gov-l4, us-gov-l5, china
     #[arg(long, conflicts_with = "base_url")]
     pub cloud: Option<Cloud>,
-    /// Graph's address with its version, https or loopback
+    /// Graph's address with its version, https or loopback (default: what the login is for)
     #[arg(long, value_name = "URL")]
     pub base_url: Option<BaseUrl>,
     /// The login that the access token comes from (default: the account's, where DRIVETAP_TOKEN is not set)
@@ -115,6 +115,10 @@ fn answered(args: Init, env: &Env) -> Result<Starter, Failure> {
         (Some(name), None, None) => TokenChoice::Login(name),
         (None, None, None) => default_token(&account, env),
     };
+    let (cloud, base_url) = match (cloud, base_url) {
+        (None, None) => of_the_login(&token, env),
+        said => said,
+    };
     Starter {
         resources: if resource.is_empty() { vec![Resource::Me] } else { resource },
         sinks: if sink.is_empty() { vec![SinkChoice::Stdout] } else { sink },
@@ -132,6 +136,16 @@ fn default_token(account: &AccountName, env: &Env) -> TokenChoice {
     const TOKEN: &str = "DRIVETAP_TOKEN";
 
     if env.filled(TOKEN).is_some() { TokenChoice::Env(TOKEN.to_owned()) } else { TokenChoice::Login(account.clone()) }
+}
+
+/// The Graph that somebody signed in to: its token is for no other.
+fn of_the_login(token: &TokenChoice, env: &Env) -> (Option<Cloud>, Option<BaseUrl>) {
+    let TokenChoice::Login(name) = token else { return (None, None) };
+    let Some(graph) = login::graph_of(env, name).filter(|graph| *graph != BaseUrl::default()) else { return (None, None) };
+    match Cloud::ALL.into_iter().find(|cloud| BaseUrl::from(*cloud) == graph) {
+        Some(cloud) => (Some(cloud), None),
+        None => (None, Some(graph)),
+    }
 }
 
 /// The text, read as `validate` reads it: what it would refuse is never written.

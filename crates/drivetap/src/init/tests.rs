@@ -227,3 +227,32 @@ fn who_has_no_login_is_asked_whether_to_sign_in_at_once() {
     assert!(asked("", "").1.is_err());
     assert!(asked("--token-env T", "").1.expect("nothing to ask").is_none());
 }
+
+#[cfg(unix)]
+#[test]
+fn who_has_signed_in_already_gets_the_graph_that_the_login_is_for() {
+    let graph_of = |line: &str, signed_in_to: &str| {
+        let dir = tempfile::tempdir().expect("a folder");
+        let login = serde_json::json!({
+            "version": 1, "login_url": "https://login.example", "tenant": "common", "client_id": "an-app", "scopes": ["Files.Read"],
+            "graph": signed_in_to, "user": null, "granted": ["Files.Read"], "signed_in": "2026-01-01T00:00:00Z",
+            "issued": "2026-01-01T00:00:00Z", "expires": "2026-01-01T01:00:00Z", "access_token": "EwB4", "refresh_token": null,
+        });
+        let file = dir.path().join("work.json");
+        fs::write(&file, login.to_string()).expect("a login");
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).expect("its mode");
+        let logins = dir.path().display().to_string();
+        let env = Env::new(move |name| (name == "DRIVETAP_LOGIN_DIR").then(|| logins.clone()));
+        let text = answered(args(line), &env).expect("a starter").to_string();
+        let keys = |line: &&str| line.starts_with("cloud = ") || line.starts_with("base_url = ");
+        text.lines().filter(keys).map(str::to_owned).collect::<Vec<_>>().join("\n")
+    };
+    let (gateway, china) = ("https://gateway.example/v1.0", "https://microsoftgraph.chinacloudapi.cn/v1.0");
+    assert_eq!(graph_of("--account work", gateway), "base_url = \"https://gateway.example/v1.0\"");
+    assert_eq!(graph_of("--login work", china), "cloud = \"china\"");
+    assert_eq!(graph_of("--login work", "https://graph.microsoft.com/v1.0"), "");
+    // What is typed wins, and another token has nothing to do with it.
+    assert_eq!(graph_of("--login work --cloud us-gov-l4", china), "cloud = \"us-gov-l4\"");
+    assert_eq!(graph_of("--account work --token-env T", china), "");
+    assert_eq!(graph_of("", china), "");
+}

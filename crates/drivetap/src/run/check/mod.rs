@@ -320,6 +320,36 @@ mod tests {
         }
     }
 
+    #[cfg(feature = "stdout")]
+    #[test]
+    fn a_certificates_days_are_told_and_few_of_them_fail() {
+        use std::time::SystemTime;
+
+        let text =
+            "[account.default]\ntoken = { env = \"T\" }\n[[subscription]]\nresource = \"me\"\n[sink.out]\ntype = \"stdout\"\n";
+        let config = Config::parse(text, "d.toml", std::path::Path::new(""), &Env::new(|_| None), Purpose::Connection).unwrap();
+        let key = rcgen::KeyPair::generate().unwrap();
+        let showing = |certificate| tls(&config, &Look { certificate, ..look("") });
+        let ending_in = |days: u64| {
+            // An hour more, for the time that the test takes.
+            let left = Duration::from_secs((days * 24 + 1) * 3_600);
+            let mut params = rcgen::CertificateParams::new(vec!["graph.microsoft.com".to_owned()]).unwrap();
+            params.not_after =
+                rcgen::date_time_ymd(1970, 1, 1) + SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap() + left;
+            showing(Some(params.self_signed(&key).unwrap().der().to_vec()))
+        };
+        assert_eq!(ending_in(90).unwrap(), "trusted, its certificate is good for 90 days");
+        assert_eq!(ending_in(7).unwrap(), "trusted, its certificate is good for 7 days");
+        for days in [0, 6] {
+            let problem = ending_in(days).unwrap_err();
+            assert_eq!((problem.kind, problem.detail), (Kind::Unavailable, format!("its certificate ends in {days} days")));
+            assert!(problem.fix.contains("renews the certificate"), "{}", problem.fix);
+        }
+        for unreadable in [None, Some(b"no certificate".to_vec())] {
+            assert_eq!(showing(unreadable).unwrap(), "trusted; its certificate does not say until when");
+        }
+    }
+
     #[test]
     fn scopes_are_held_against_the_documented_table() {
         use base64::Engine as _;

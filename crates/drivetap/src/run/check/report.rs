@@ -12,6 +12,7 @@ pub(super) struct Report {
 }
 
 /// What stands in the way, and what a person does about it.
+#[derive(Debug)]
 pub(super) struct Problem {
     pub(super) kind: Kind,
     pub(super) detail: String,
