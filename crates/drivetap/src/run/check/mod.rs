@@ -323,8 +323,6 @@ mod tests {
     #[cfg(feature = "stdout")]
     #[test]
     fn a_certificates_days_are_told_and_few_of_them_fail() {
-        use std::time::SystemTime;
-
         let text =
             "[account.default]\ntoken = { env = \"T\" }\n[[subscription]]\nresource = \"me\"\n[sink.out]\ntype = \"stdout\"\n";
         let config = Config::parse(text, "d.toml", std::path::Path::new(""), &Env::new(|_| None), Purpose::Connection).unwrap();
@@ -333,9 +331,9 @@ mod tests {
         let ending_in = |days: u64| {
             // An hour more, for the time that the test takes.
             let left = Duration::from_secs((days * 24 + 1) * 3_600);
+            let now = Duration::try_from(Timestamp::now().duration_since(Timestamp::UNIX_EPOCH)).unwrap();
             let mut params = rcgen::CertificateParams::new(vec!["graph.microsoft.com".to_owned()]).unwrap();
-            params.not_after =
-                rcgen::date_time_ymd(1970, 1, 1) + SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap() + left;
+            params.not_after = rcgen::date_time_ymd(1970, 1, 1) + now + left;
             showing(Some(params.self_signed(&key).unwrap().der().to_vec()))
         };
         assert_eq!(ending_in(90).unwrap(), "trusted, its certificate is good for 90 days");
