@@ -42,7 +42,7 @@ impl Report {
     /// How much of the bare loop has to be reached.
     pub(crate) const LEAST: f64 = 0.5;
     /// Walks to Kafka before the first round: from then on the broker gets no faster.
-    pub(crate) const WARM_UP: usize = 8;
+    pub(crate) const WARM_UP: usize = 24;
 
     pub(crate) fn is_fast_enough(&self) -> bool {
         let least = |of| self.ratio(of).median >= Self::LEAST;
